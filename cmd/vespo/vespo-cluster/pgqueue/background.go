@@ -19,6 +19,7 @@ const (
 	sweepRows  = 1000            // of one statement
 	maxNews    = 1000            // signals that wait to be told; beyond it all hosts look everywhere
 	maxLost    = 10_000          // leases that wait to be given back; others end by themselves
+	lostTries  = 4               // how often a lost lease is given back that is not there
 	newsBytes  = 7000            // of one notification; the engine allows 8000
 	everything = "*"             // a notification that is about everything
 )
@@ -75,12 +76,18 @@ func (s *Store) beat(ctx context.Context) error {
 	return err
 }
 
-// forgo remembers a lease whose take had no answer, so that its request need not wait for the end of the lease.
-func (s *Store) forgo(leaseID string) {
+// lostLease is a lease whose take had no answer.
+type lostLease struct {
+	id    string
+	tries int // how often it was given back in vain: the take may still be made
+}
+
+// forgo remembers a lease, so that its request need not wait for the end of the lease.
+func (s *Store) forgo(l lostLease) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.lost) < maxLost {
-		s.lost = append(s.lost, leaseID)
+		s.lost = append(s.lost, l)
 	}
 }
 
@@ -89,8 +96,12 @@ func (s *Store) giveBackLost(ctx context.Context) {
 	lost := s.lost
 	s.lost = nil
 	s.mu.Unlock()
-	for i, id := range lost {
-		if err := s.GiveBack(ctx, "", id); err != nil && !errors.Is(err, queues.ErrEnded) || ctx.Err() != nil {
+	for i, l := range lost {
+		err := s.GiveBack(ctx, "", l.id)
+		if l.tries++; errors.Is(err, queues.ErrEnded) && l.tries < lostTries {
+			s.forgo(l)
+		}
+		if err != nil && !errors.Is(err, queues.ErrEnded) || ctx.Err() != nil {
 			s.mu.Lock()
 			s.lost = append(s.lost, lost[i:]...)
 			s.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/enginetest"
@@ -87,6 +88,50 @@ func TestFaults(t *testing.T) {
 	require.Equal(t, kept.ID, o.ID)
 	require.NoError(t, late.Close())
 	require.NoError(t, s.Close())
+}
+
+// TestSlowTake repeats a take whose first attempt is still being made when the second one finds nothing.
+func TestSlowTake(t *testing.T) {
+	engine := enginetest.StartPostgres(t)
+	proxy := enginetest.StartProxy(t, engine.Address)
+	s, direct := openAt(t, proxy.Address), openAt(t, engine.Address)
+	r := storetest.Request("x")
+	require.NoError(t, s.Put(t.Context(), "/q", r, storetest.Wide()))
+	engine.Do(t, `CREATE OR REPLACE FUNCTION vespo.queue_durable(durable bool) RETURNS void LANGUAGE plpgsql AS $$
+		DECLARE
+			until timestamptz := clock_timestamp() + '1 s';
+		BEGIN
+			WHILE durable AND clock_timestamp() < until LOOP
+				BEGIN
+					PERFORM pg_sleep(0.01);
+				EXCEPTION WHEN query_canceled THEN -- as during a commit
+				END;
+			END LOOP;
+		END $$`)
+	taken := make(chan *queues.Order)
+	go func() {
+		o, err := s.Take(t.Context(), "/q")
+		assert.NoError(t, err)
+		taken <- o
+	}()
+	enginetest.Eventually(t, func() error { // the first attempt has the request
+		var runs bool
+		err := direct.pool.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')").Scan(&runs)
+		if err == nil && !runs {
+			err = errors.New("it does not run")
+		}
+		return err
+	})
+	proxy.Cut()
+	require.Nil(t, <-taken)
+	enginetest.Eventually(t, func() error { // the lease lasts a minute, but is given back
+		if o, err := direct.Take(t.Context(), "/q"); err != nil || o == nil || o.ID != r.ID {
+			return errors.New("the request of the lost take is not taken")
+		}
+		return nil
+	})
+	require.NoError(t, s.Close())
+	require.NoError(t, direct.Close())
 }
 
 // TestSignals wakes a host when another one has a request or an answer for it, and when signals may have been lost.
@@ -191,6 +236,28 @@ func TestSweep(t *testing.T) {
 	require.EqualValues(t, len(`{"OF":"waits"}waits`), sum.Bytes)
 	few := queues.Bounds{Waiting: 100, Bytes: sum.Bytes + 2}
 	require.ErrorIs(t, s.Put(t.Context(), "/q", storetest.Request("x"), few), queues.ErrFull)
+	require.NoError(t, s.Close())
+}
+
+// TestSweepKeepsWhatAClientWaitsFor keeps an answer that a client has not read yet, however many results there are.
+func TestSweepKeepsWhatAClientWaitsFor(t *testing.T) {
+	engine := enginetest.StartPostgres(t)
+	s := openAt(t, engine.Address, func(c *Config) { c.KeepResults = 1 })
+	waits := storetest.Request("x")
+	waits.Waits = true
+	for _, r := range []queues.Request{storetest.Request("a"), storetest.Request("b"), waits} {
+		require.NoError(t, s.Put(t.Context(), "/q", r, storetest.Wide()))
+		o, err := s.Take(t.Context(), "/q")
+		require.NoError(t, err)
+		require.NoError(t, s.Answer(t.Context(), "/q", o.LeaseID, storetest.Answer("y")))
+	}
+	require.NoError(t, s.beat(t.Context()))
+	require.NoError(t, s.sweep(t.Context()))
+	result, err := s.Result(t.Context(), "/q", waits.ID)
+	require.NoError(t, err)
+	require.Equal(t, queues.Answered, result.State)
+	require.NoError(t, s.beat(t.Context()))
+	require.Equal(t, 2, s.Stats("/q").Stored)
 	require.NoError(t, s.Close())
 }
 

@@ -60,14 +60,15 @@ func (s *Store) Take(ctx context.Context, queue string) (*queues.Order, error) {
 
 func (s *Store) take(ctx context.Context, queue string) (o *queues.Order, sum []byte, err error) {
 	o = &queues.Order{LeaseID: newID()}
-	var found bool
+	var found, repeated bool
 	err = s.run(ctx, func(ctx context.Context, again bool) (err error) {
+		repeated = again
 		found, err = s.optional(ctx, []any{&o.ID, &sum, &o.Environment, &o.Body}, `SELECT * FROM @schema@.queue_take($1, $2, $3, $4, $5)`,
 			queue, o.LeaseID, again, s.cfg.KeepFor.Microseconds(), aliveFor.Microseconds())
 		return err
 	})
-	if errors.Is(err, queues.ErrUncertain) {
-		s.forgo(o.LeaseID)
+	if errors.Is(err, queues.ErrUncertain) || err == nil && !found && repeated { // an earlier attempt may still lease a request
+		s.forgo(lostLease{id: o.LeaseID})
 	}
 	if err != nil || !found {
 		return nil, nil, err

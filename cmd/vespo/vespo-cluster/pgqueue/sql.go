@@ -211,7 +211,7 @@ BEGIN
   PERFORM @schema@.queue_count(q, CASE WHEN r.state = 0 THEN -1 ELSE 0 END, -1, -r.bytes);
 END $$;
 
--- queue_sweep ends what is due, and deletes old results, those beyond the newest "results", and requests whose host is gone.
+-- queue_sweep ends what is due, and deletes old results, those beyond the newest "results" that no client waits for, and requests whose host is gone.
 -- It returns the number of rows that it has changed.
 CREATE FUNCTION @schema@.queue_sweep(q text, keep bigint, alive bigint, results int, most int) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -226,7 +226,7 @@ BEGIN
   SELECT * INTO moved FROM @schema@.queue_advance(q, at, keep, most);
   FOR r IN SELECT m.id, m.state, m.bytes FROM @schema@.queue_requests m WHERE m.id = ANY(ARRAY(
       SELECT o.id FROM @schema@.queue_requests o WHERE o.queue = q AND o.state = 2 AND o.due <= at LIMIT most) || ARRAY(
-      SELECT o.id FROM @schema@.queue_requests o WHERE o.queue = q AND o.state = 2 ORDER BY o.due DESC OFFSET results LIMIT most) || ARRAY(
+      SELECT o.id FROM @schema@.queue_requests o WHERE o.queue = q AND o.state = 2 AND o.client IS NULL ORDER BY o.due DESC OFFSET results LIMIT most) || ARRAY(
       SELECT o.id FROM @schema@.queue_requests o WHERE o.queue = q AND o.state < 2 AND o.client IS NOT NULL AND NOT EXISTS (
         SELECT FROM @schema@.queue_hosts h WHERE h.id = o.client AND h.seen > at - 6 * alive) LIMIT most))
     FOR UPDATE SKIP LOCKED

@@ -51,7 +51,7 @@ type Store struct {
 	mu      sync.Mutex
 	news    map[string]struct{} // guarded by mu: signals for the other hosts
 	telling chan struct{}       // has an element if there may be news
-	lost    []string            // guarded by mu: leases whose take had no answer
+	lost    []lostLease         // guarded by mu: leases whose take had no answer
 }
 
 var _ queues.Engine = (*Store)(nil)
