@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"weak"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/registry"
@@ -58,9 +59,9 @@ func (c *copied) save(ctx context.Context, state *registry.State, mark cluster.M
 // maxKeepable is the number of states before the current one that Keep knows.
 const maxKeepable = 100
 
-// keepable is a state that was the current one.
+// keepable is a state that was the current one. It is not kept alive: a large catalogue has megabytes.
 type keepable struct {
-	state *registry.State
+	state weak.Pointer[registry.State]
 	mark  cluster.Mark
 }
 
@@ -69,7 +70,7 @@ func (s *Store) rememberLocked() {
 	if len(s.keepables) >= maxKeepable {
 		s.keepables = append(s.keepables[:0], s.keepables[1:]...)
 	}
-	s.keepables = append(s.keepables, keepable{s.current, s.markLocked()})
+	s.keepables = append(s.keepables, keepable{weak.Make(s.current), s.markLocked()})
 }
 
 // Keep implements cluster.Store. A state that came before its modules would be of no use to a start without the other hosts.
@@ -80,7 +81,7 @@ func (s *Store) markOf(state *registry.State) (m cluster.Mark) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.keepables {
-		if k.state == state {
+		if k.state == weak.Make(state) {
 			m = k.mark
 		}
 	}
