@@ -18,14 +18,17 @@ type queue struct {
 }
 
 // ticket is a place in a queue.
-type ticket struct{ granted chan struct{} }
+type ticket struct {
+	granted chan struct{}
+	hurried bool // guarded by queue.mu: hurry came before enter
+}
 
 func newTicket() *ticket { return &ticket{granted: make(chan struct{})} }
 
 // enter waits for a turn. The caller ends it by leave.
 func (q *queue) enter(ctx context.Context, t *ticket, advance bool) error {
 	q.mu.Lock()
-	if advance {
+	if advance && !t.hurried {
 		q.advance = append(q.advance, t)
 	} else {
 		q.now = append(q.now, t)
@@ -41,10 +44,11 @@ func (q *queue) enter(ctx context.Context, t *ticket, advance bool) error {
 	}
 }
 
-// hurry makes a ticket that waits in advance one for now.
+// hurry makes a ticket that waits in advance, or is about to, one for now.
 func (q *queue) hurry(t *ticket) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	t.hurried = true
 	if i := slices.Index(q.advance, t); i >= 0 {
 		q.advance = slices.Delete(q.advance, i, i+1)
 		q.now = append(q.now, t)
