@@ -69,6 +69,9 @@ type Node struct {
 	draining  atomic.Bool                       // this host is to be drained, as the store has last said
 	catalogue atomic.Pointer[registry.Registry] // nil before Attach
 
+	knownMu sync.Mutex
+	askedAt time.Time // guarded by knownMu: when known has last asked the store in vain
+
 	drainMu sync.Mutex
 	memory  *memory // guarded by drainMu; nil: nothing is kept
 
@@ -195,11 +198,21 @@ func (n *Node) View(ctx context.Context) (View, error) {
 // StoreName returns the name of the store, without secrets.
 func (n *Node) StoreName() string { return n.store.String() }
 
-// known returns the other hosts as they were read last. Before the first time, it reads them.
+// known returns the other hosts as they were read last. Before the first time, it reads them, but not for each module while the
+// store cannot be reached.
 func (n *Node) known() []Member {
 	if all := n.members.Load(); all != nil {
 		return *all
 	}
+	n.knownMu.Lock()
+	defer n.knownMu.Unlock()
+	if all := n.members.Load(); all != nil {
+		return *all
+	}
+	if time.Since(n.askedAt) < n.refresh {
+		return nil
+	}
+	defer func() { n.askedAt = time.Now() }()
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 	defer cancel()
 	all, _ := n.others(ctx) // none while the store cannot be reached
