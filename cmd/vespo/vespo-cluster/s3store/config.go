@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/url"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -51,6 +52,9 @@ func Parse(text string) (Config, error) {
 	c.Bucket, c.Prefix = u.Host, strings.Trim(u.Path, "/")
 	if !bucketName.MatchString(c.Bucket) {
 		return c, engineurl.Refuse("%.80q is not the name of a bucket", c.Bucket)
+	}
+	if c.Prefix != "" && path.Clean("/"+c.Prefix) != "/"+c.Prefix {
+		return c, engineurl.Refuse("the prefix %.80q must not have empty parts, . or ..", c.Prefix)
 	}
 	options, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
