@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/registry/filestore"
 )
 
 // silent is a store that does not answer.
@@ -16,6 +19,37 @@ type silent struct{ Store }
 func (silent) View(ctx context.Context) (View, error) {
 	<-ctx.Done()
 	return View{}, ctx.Err()
+}
+
+func (silent) Trouble() error { return nil }
+
+// TestExtendedHold keeps a blob whose timer has fired just before it was asked for again.
+func TestExtendedHold(t *testing.T) {
+	dir, err := filestore.Open(t.TempDir())
+	require.NoError(t, err)
+	defer dir.Close()
+	synctest.Test(t, func(t *testing.T) {
+		n, err := NewNode(NodeConfig{Store: silent{}, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		catalogue, _, err := registry.Open(t.Context(), dir, n.Blobs(dir.Blobs()))
+		require.NoError(t, err)
+		n.Attach(catalogue)
+		blob := []byte("blob")
+		d := registry.DigestOf(blob)
+		require.NoError(t, dir.Blobs().Put(t.Context(), d, blob))
+		require.NoError(t, n.keep(t.Context(), d))
+		require.NoError(t, n.keep(t.Context(), d))
+		n.unhold(d) // as a timer does that has fired before the second keep
+		held := func() int {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return len(n.holds)
+		}
+		require.Equal(t, 1, held())
+		time.Sleep(holdTime)
+		synctest.Wait()
+		require.Zero(t, held())
+	})
 }
 
 // TestManyModulesWaitOnceForTheStore checks that a start without the store does not wait for it with each module.

@@ -32,6 +32,7 @@ func dialer() *net.Dialer { return &net.Dialer{Timeout: dialTime} }
 type hold struct {
 	release func()
 	timer   *time.Timer
+	until   time.Time
 }
 
 // TLS returns the configuration of the peer listener.
@@ -43,7 +44,7 @@ func (n *Node) Handler() http.Handler {
 	turns := make(chan struct{}, maxPushes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.forward != nil && forward.Asks(r) {
-			n.forward.Receiver().Receive(w, r, n.Self().Token)
+			n.forward.Receiver().Receive(w, r, n.token())
 			return
 		}
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -133,21 +134,24 @@ func (n *Node) keep(ctx context.Context, d registry.Digest) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	until := time.Now().Add(holdTime)
 	if h := n.holds[d]; h != nil {
+		h.until = until
 		h.timer.Reset(holdTime)
 		release()
 		return nil
 	}
-	n.holds[d] = &hold{release: release, timer: time.AfterFunc(holdTime, func() { n.unhold(d) })}
+	n.holds[d] = &hold{release: release, timer: time.AfterFunc(holdTime, func() { n.unhold(d) }), until: until}
 	return nil
 }
 
 var errStarting = errors.New("this host is starting")
 
+// unhold ends a hold, unless keep has extended it since the timer fired.
 func (n *Node) unhold(d registry.Digest) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if h := n.holds[d]; h != nil {
+	if h := n.holds[d]; h != nil && !time.Now().Before(h.until) {
 		h.release()
 		delete(n.holds, d)
 	}
