@@ -20,10 +20,11 @@ type Passed struct {
 // have authenticated the host.
 func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) bool {
 	t := rt.table.Load()
-	if t == nil || rt.leaving.Load() {
+	path := rawPath(r.URL)
+	if t == nil || rt.leaving.Load() || isReserved(path) { // management is not for other hosts
 		return false
 	}
-	route, _, ok := t.exactly(p.Key, rawPath(r.URL))
+	route, _, ok := t.exactly(p.Key, path)
 	if !ok || !route.Passable || route.split != nil || route.Version != p.Version || route.Limiter == nil ||
 		!route.Limiter.Spare() || route.Limiter.Full() {
 		return false
