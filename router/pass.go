@@ -16,7 +16,8 @@ type Passed struct {
 }
 
 // ServePassed serves a request that another host has passed on, by ServeHTTP's rules. It reports false, and does nothing, unless
-// the service has that one version here, is passable (Binding.Passable), half of the capacity is free, and the service is not full. The caller must
+// the service has that one version here, is passable (Binding.Passable), half of the capacity is free, the service is
+// not full, and the memory for headers suffices. The caller must
 // have authenticated the host.
 func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) bool {
 	t := rt.table.Load()
@@ -29,11 +30,15 @@ func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) 
 		!route.Limiter.Spare() || route.Limiter.Full() {
 		return false
 	}
+	held, err := rt.held.take(r)
+	if err != nil {
+		return false
+	}
 	x := newExchange(w, r, p.Client)
 	x.own, x.request.Passed = &Own{Key: p.Key}, true
 	x.writer.leaving = &rt.leaving
 	dropReport(r.Header)
-	rt.respond(x, w, r)
+	rt.respondWith(x, w, held, nil)
 	return true
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/vespo-dev/vespo/router/admission"
 )
 
-// TestPassedRequestsReachNoManagement serves requests of other hosts for services, and not those for management.
-func TestPassedRequestsReachNoManagement(t *testing.T) {
+// TestPassedRequests serves requests of other hosts for services, but not those for management, or beyond the memory for headers.
+func TestPassedRequests(t *testing.T) {
 	rt := New(Config{Admin: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("management is called") })})
 	key, served := routekey.Key{Prefix: "/"}, 0
 	table, err := BuildTable([]*Route{NewRoute(Binding{
@@ -33,4 +33,8 @@ func TestPassedRequestsReachNoManagement(t *testing.T) {
 		require.Equal(t, want, rt.ServePassed(Passed{Key: key, Version: "v"}, httptest.NewRecorder(), r), path)
 	}
 	require.Equal(t, 1, served)
+	full := New(Config{HeaderBytes: 1})
+	full.Publish(table)
+	require.False(t, full.ServePassed(Passed{Key: key, Version: "v"}, httptest.NewRecorder(), httptest.NewRequest("GET", "/other", http.NoBody)))
+	require.Zero(t, full.Stats().HeldBytes)
 }

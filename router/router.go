@@ -141,6 +141,11 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // respond answers a request of a listener.
 func (rt *Router) respond(x *exchange, w http.ResponseWriter, r *http.Request) {
 	held, err := rt.held.take(r)
+	rt.respondWith(x, w, held, err)
+}
+
+// respondWith is respond for a request that is counted in rt.held, or refused with err.
+func (rt *Router) respondWith(x *exchange, w http.ResponseWriter, held load, err error) {
 	defer rt.held.give(held)
 	if rt.answer(x, err); x.abort {
 		panic(http.ErrAbortHandler)
