@@ -163,6 +163,9 @@ func (e *Engine) adoptParcel(ctx context.Context, sum [sha256.Size]byte, p *Parc
 	if p.Module != sum {
 		return errors.New("it is the code of another module")
 	}
+	if p.Code == sum { // which is being warmed: it would wait for itself
+		return errors.New("the module is said to be its own code")
+	}
 	x := &codecache.Exported{
 		Code:      p.Code,
 		Name:      p.Name,

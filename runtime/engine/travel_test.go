@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -79,6 +80,17 @@ func newHostOf(t *testing.T, from Elsewhere) *Engine {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close(context.Background())) })
 	return e
+}
+
+// TestModuleThatIsItsOwnCode refuses an answer that would let the receiver wait for itself.
+func TestModuleThatIsItsOwnCode(t *testing.T) {
+	other := warmHost(t, inputs(stateOptions, 1))
+	other.change = func(p *Parcel, _ *[]byte) { p.Code = p.Module }
+	e := newHostOf(t, other)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	require.False(t, e.Warm(ctx, sha256.Sum256(guest(t, "state"))))
+	require.NoError(t, ctx.Err())
 }
 
 // TestNewHostIsWarm serves a module that another host has compiled without reading, compiling or initialising it.
