@@ -251,6 +251,18 @@ func (n *Node) hostOf(m Member) (*peerHost, error) {
 	return p, nil
 }
 
+// forgetHosts closes the clients of hosts that are not there any more. Requests in progress go on.
+func (n *Node) forgetHosts(there []Member) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for address, p := range n.hosts {
+		if !slices.ContainsFunc(there, func(m Member) bool { return m.Address == address }) {
+			p.close()
+			delete(n.hosts, address)
+		}
+	}
+}
+
 func (p *peerHost) close() {
 	p.host.Close()
 	p.http.CloseIdleConnections()

@@ -237,6 +237,7 @@ func (n *Node) look(ctx context.Context) (View, error) {
 	others := slices.DeleteFunc(slices.Clone(view.Members), func(m Member) bool { return m.Address == own })
 	n.members.Store(&others)
 	n.noteHomes(others, view.Drained)
+	n.forgetHosts(others)
 	n.setDraining(slices.Contains(view.Drained, own))
 	return view, nil
 }

@@ -52,6 +52,28 @@ func TestExtendedHold(t *testing.T) {
 	})
 }
 
+// listed is a store with some hosts.
+type listed struct {
+	Store
+	members []Member
+}
+
+func (s *listed) View(context.Context) (View, error) { return View{Members: s.members}, nil }
+
+// TestHostsThatLeaveAreForgotten keeps clients of the hosts alone that are there.
+func TestHostsThatLeaveAreForgotten(t *testing.T) {
+	a, b := Member{Address: "a:1", Certificate: "1", Token: "1"}, Member{Address: "b:1", Certificate: "1", Token: "1"}
+	store := &listed{members: []Member{a, b}}
+	n, err := NewNode(NodeConfig{Store: store, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	require.Len(t, n.sources(), 2)
+	client := n.hosts[b.Address]
+	store.members = []Member{b}
+	_, err = n.look(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string]*peerHost{b.Address: client}, n.hosts)
+}
+
 // TestManyModulesWaitOnceForTheStore checks that a start without the store does not wait for it with each module.
 func TestManyModulesWaitOnceForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
