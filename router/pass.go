@@ -11,7 +11,7 @@ import (
 // Passed describes a request that another host of the same catalogue has passed on.
 type Passed struct {
 	Key     routekey.Key     // of the service, as that host has found it
-	Version string           // digest of the version that it would have served
+	Version string           // Binding.Content of the version that it would have served
 	Client  forwarded.Client // as that host has determined it; its ID is the request id
 }
 
@@ -26,7 +26,7 @@ func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) 
 		return false
 	}
 	route, _, ok := t.exactly(p.Key, path)
-	if !ok || !route.Passable || route.split != nil || route.Version != p.Version || route.Limiter == nil ||
+	if !ok || !route.Passable || route.split != nil || route.Content != p.Version || route.Limiter == nil ||
 		!route.Limiter.Spare() || route.Limiter.Full() {
 		return false
 	}

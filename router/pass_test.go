@@ -18,7 +18,7 @@ func TestPassedRequests(t *testing.T) {
 	key, served := routekey.Key{Prefix: "/"}, 0
 	table, err := BuildTable([]*Route{NewRoute(Binding{
 		Key:      key,
-		Version:  "v",
+		Content:  "v",
 		Limiter:  admission.NewGate(4).NewLimiter(admission.Limits{}),
 		Passable: true,
 		Handler: HandlerFunc(func(http.ResponseWriter, *Request, *accesslog.Result) error {

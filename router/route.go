@@ -20,6 +20,7 @@ type Binding struct {
 	Handler    Handler            // serves the requests
 	Limiter    *admission.Limiter // shared by all versions of the service; nil: requests are not limited
 	Passable   bool               // other hosts of the catalogue may pass requests on to this one
+	Content    string             // digest of the version with its settings and secrets, by which those name it; not for logs
 
 	// Await, if not nil, marks a version that is still being prepared. It is called instead
 	// of the handler, with the request's context and outside of admission. After it returns

@@ -49,7 +49,7 @@ type Config struct {
 	MaxStartWait int           // such requests of all services; default 1024. Limits.Queue bounds those of one service
 
 	// Forward returns the handler of a version that may pass requests on to other hosts of the catalogue while its code is not
-	// loaded, in place of next. If it is nil, no version does.
+	// loaded, in place of next. If it is nil, no version does. version is the ContentDigest, which must not be logged.
 	Forward func(service registry.Service, version string, next router.Handler, code services.Loader) router.Handler
 
 	// Mirrors compares the responses of mirrors. If it is nil, mirrors are not supported.

@@ -59,7 +59,8 @@ func (d *Deployer) newLive(service registry.Service, deployment services.Deploym
 	b := d.binding(service, deployment)
 	b.Limiter = l.limiter.Limiter
 	if code, ok := deployment.(services.Loader); ok && d.cfg.Forward != nil {
-		b.Handler, b.Passable = d.cfg.Forward(service, b.Version, deployment, code), true
+		b.Passable, b.Content = true, string(service.Current.ContentDigest())
+		b.Handler = d.cfg.Forward(service, b.Content, deployment, code)
 	}
 	l.route = router.NewRoute(b)
 	l.unroutable = service.Key.Canonical() != nil

@@ -101,7 +101,7 @@ func (h *host) publish(version string) {
 	table, err := router.BuildTable([]*router.Route{router.NewRoute(router.Binding{
 		Key:      key,
 		Service:  service,
-		Version:  version,
+		Content:  version,
 		Limiter:  h.limiter,
 		Passable: true,
 		Handler:  h.Handler(registry.Service{Key: key}, version, h.handle, &h.code),
