@@ -96,12 +96,12 @@ func TestSlowTake(t *testing.T) {
 	proxy := enginetest.StartProxy(t, engine.Address)
 	s, direct := openAt(t, proxy.Address), openAt(t, engine.Address)
 	r := storetest.Request("x")
+	r.Redeliver = false // it would fail with its lease
 	require.NoError(t, s.Put(t.Context(), "/q", r, storetest.Wide()))
+	engine.Do(t, "CREATE TABLE vespo.released (at int)")
 	engine.Do(t, `CREATE OR REPLACE FUNCTION vespo.queue_durable(durable bool) RETURNS void LANGUAGE plpgsql AS $$
-		DECLARE
-			until timestamptz := clock_timestamp() + '1 s';
 		BEGIN
-			WHILE durable AND clock_timestamp() < until LOOP
+			WHILE durable AND txid_current_if_assigned() IS NOT NULL AND NOT EXISTS (SELECT FROM vespo.released) LOOP -- a request is locked
 				BEGIN
 					PERFORM pg_sleep(0.01);
 				EXCEPTION WHEN query_canceled THEN -- as during a commit
@@ -124,12 +124,46 @@ func TestSlowTake(t *testing.T) {
 	})
 	proxy.Cut()
 	require.Nil(t, <-taken)
-	enginetest.Eventually(t, func() error { // the lease lasts a minute, but is given back
+	engine.Do(t, "INSERT INTO vespo.released VALUES (1)")
+	enginetest.Eventually(t, func() error {
 		if o, err := direct.Take(t.Context(), "/q"); err != nil || o == nil || o.ID != r.ID {
 			return errors.New("the request of the lost take is not taken")
 		}
 		return nil
 	})
+	require.NoError(t, s.Close())
+	require.NoError(t, direct.Close())
+}
+
+// TestRepeatedPutWaitsForStandbys cuts the connection of a put that waits for a standby. The put is made, but not confirmed before the
+// standby has it.
+func TestRepeatedPutWaitsForStandbys(t *testing.T) {
+	engine := enginetest.StartPostgres(t)
+	proxy := enginetest.StartProxy(t, engine.Address)
+	s, direct := openAt(t, proxy.Address, func(c *Config) { c.Timeout = 2 * time.Second }), openAt(t, engine.Address)
+	engine.Do(t, "ALTER SYSTEM SET synchronous_standby_names = 'missing'")
+	engine.Do(t, "SELECT pg_reload_conf()")
+	enginetest.Eventually(t, func() error {
+		var names string
+		err := direct.pool.QueryRow(t.Context(), "SHOW synchronous_standby_names").Scan(&names)
+		if err == nil && names == "" {
+			err = errors.New("the configuration is not read yet")
+		}
+		return err
+	})
+	r := storetest.Request("x")
+	stored := make(chan error)
+	go func() { stored <- s.Put(t.Context(), "/q", r, storetest.Wide()) }()
+	enginetest.Eventually(t, func() error {
+		var waits bool
+		err := direct.pool.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%queue_put%')").Scan(&waits)
+		if err == nil && !waits {
+			err = errors.New("it does not wait")
+		}
+		return err
+	})
+	proxy.Cut()
+	require.ErrorIs(t, <-stored, queues.ErrUncertain)
 	require.NoError(t, s.Close())
 	require.NoError(t, direct.Close())
 }

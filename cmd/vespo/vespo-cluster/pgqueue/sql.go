@@ -114,7 +114,8 @@ DECLARE
   moved record;
 BEGIN
   PERFORM @schema@.queue_durable(the_client IS NULL);
-  IF EXISTS (SELECT FROM @schema@.queue_requests WHERE id = the_id) THEN RETURN 'ok'; END IF;
+  PERFORM FROM @schema@.queue_requests WHERE id = the_id FOR KEY SHARE; -- a lock has the commit wait for standbys, too
+  IF FOUND THEN RETURN 'ok'; END IF;
   SELECT coalesce(sum(waiting), 0), coalesce(sum(bytes), 0) INTO w, b FROM @schema@.queue_counts WHERE queue = q;
   IF w + 64 >= most_waiting OR b + size + 67108864 > most_bytes THEN -- so many may be put at the same time
     PERFORM pg_advisory_xact_lock(1986355824, hashtext('@schema@' || q));
@@ -129,13 +130,18 @@ BEGIN
     IF FOUND THEN
       PERFORM @schema@.queue_count(q, moved.more + 1, 1, moved.size + size);
     ELSE -- the first attempt has ended meanwhile
+      PERFORM FROM @schema@.queue_requests WHERE id = the_id FOR KEY SHARE;
       PERFORM @schema@.queue_count(q, moved.more, 0, moved.size);
     END IF;
     RETURN 'ok';
   END IF;
   INSERT INTO @schema@.queue_requests (id, queue, client, accepted, deadline, due, lease_time, redeliver, bytes, sums, environment, body)
     VALUES (the_id, q, the_client, at, at + ttl, at + ttl, the_lease, again, size, the_sums, env, content) ON CONFLICT (id) DO NOTHING;
-  IF FOUND THEN PERFORM @schema@.queue_count(q, 1, 1, size); END IF;
+  IF FOUND THEN
+    PERFORM @schema@.queue_count(q, 1, 1, size);
+  ELSE
+    PERFORM FROM @schema@.queue_requests WHERE id = the_id FOR KEY SHARE;
+  END IF;
   RETURN 'ok';
 END $$;
 
@@ -149,7 +155,9 @@ DECLARE
   r record;
 BEGIN
   IF again THEN
-    RETURN QUERY SELECT m.id, m.sums, m.environment, m.body FROM @schema@.queue_requests m WHERE m.lease = the_lease AND m.state = 1;
+    PERFORM @schema@.queue_durable(true);
+    RETURN QUERY SELECT m.id, m.sums, m.environment, m.body FROM @schema@.queue_requests m WHERE m.lease = the_lease AND m.state = 1
+      FOR KEY SHARE; -- as in queue_put
     IF FOUND THEN RETURN; END IF;
   END IF;
   SELECT * INTO moved FROM @schema@.queue_advance(q, at, keep, 100);
