@@ -133,6 +133,7 @@ func TestStartWithoutSecureStore(t *testing.T) {
 	}
 	s, _, end := start()
 	next := commit(t, s, one("/a", "one"))
+	s.Keep(next)
 	for state := range s.cfg.Copy.Watch(t.Context()) {
 		if len(state.Services) > 0 {
 			break // it is saved
