@@ -36,7 +36,7 @@ func (l *login) GetRequestMetadata(ctx context.Context, _ ...string) (map[string
 	case errors.Is(err, rpctypes.ErrAuthNotEnabled):
 		return nil, nil
 	case errors.As(err, &refused):
-		return nil, status.Error(refused.Code(), refused.Error())
+		return nil, status.Error(codes.Unauthenticated, refused.Error()) // gRPC hides errors with most other codes in one of its own
 	case err != nil:
 		return nil, status.Error(codes.Unavailable, err.Error())
 	}

@@ -69,7 +69,7 @@ func (s *Store) readPage(ctx context.Context, from, end string, revision int64) 
 	defer cancel()
 	page, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageKeys), clientv3.WithRev(revision))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.keys, err)
+		return nil, fmt.Errorf("read %s: %w", s.keys, s.counts.explain(err))
 	}
 	if revision != 0 { // the header has the latest one, not that of the page
 		page.Header.Revision = revision

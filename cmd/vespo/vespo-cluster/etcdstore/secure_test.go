@@ -90,10 +90,12 @@ func TestSecureStore(t *testing.T) {
 	release()
 
 	for name, test := range map[string]struct{ url, password, says string }{
-		"Password":    {address + "/secure" + secure, "other-se-cret", "authentication failed"},
+		"Password":    {address + "/secure" + secure, "other-se-cret", "read /secure/catalogue/: etcdserver: authentication failed, invalid user ID or password"},
 		"Prefix":      {address + "/other" + secure, "se-cret", "permission denied"},
-		"Certificate": {address + "/secure?ca=" + authority.File(), "se-cret", ""},
-		"Authority":   {address + "/secure?tls=on", "se-cret", ""},
+		"Certificate": {address + "/secure?ca=" + authority.File(), "se-cret", "tls: "},
+		"Authority":   {address + "/secure?tls=on", "se-cret", "certificate signed by unknown authority"},
+		"No TLS":      {address + "/secure?tls=off", "se-cret", "reading server preface"},
+		"Port":        {"etcd://vespo@127.0.0.1:1/secure?tls=off", "se-cret", "connection refused"},
 	} {
 		_, err := open(test.url, test.password)
 		require.Error(t, err, name)

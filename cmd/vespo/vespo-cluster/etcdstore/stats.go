@@ -2,7 +2,10 @@ package etcdstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -21,6 +24,7 @@ var operations = [...]string{"lease", "other", "read", "transaction", "watch", "
 type counts struct {
 	ok, failed             [len(operations)]atomic.Uint64 // by operation
 	changes, writes, reads atomic.Uint64
+	trouble                atomic.Pointer[string] // why the last request found no connection; nil if it did
 }
 
 // operation returns the index of a method of etcd.
@@ -51,11 +55,35 @@ func (c *counts) count(method string, err error) {
 	}
 }
 
+// note remembers why a request found no connection. etcd's client returns only that the time of the request is over.
+func (c *counts) note(err error) {
+	if err == nil {
+		c.trouble.Store(nil)
+		return
+	}
+	_, quoted, found := strings.Cut(status.Convert(err).Message(), "connection error: desc = ")
+	if cause, err := strconv.QuotedPrefix(quoted); found && err == nil {
+		cause, _ = strconv.Unquote(cause)
+		cause = strings.TrimPrefix(strings.TrimPrefix(cause, "transport: "), "Error while dialing: ")
+		c.trouble.Store(&cause)
+	}
+}
+
+// explain adds to the end of a request's time why there was no connection.
+func (c *counts) explain(err error) error {
+	cause := c.trouble.Load()
+	if cause == nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, *cause)
+}
+
 // dialOptions count the requests of a client, each attempt of its own. Streams count when they are opened.
 func (c *counts) dialOptions() []grpc.DialOption {
 	unary := func(ctx context.Context, method string, in, out any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 		err := invoke(ctx, method, in, out, conn, options...)
 		c.count(method, err)
+		c.note(err)
 		return err
 	}
 	stream := func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {

@@ -234,7 +234,7 @@ var errClosed = errors.New("the store is closed")
 
 // unreachable returns the error of a change that could not be made now.
 func (s *Store) unreachable(err error) error {
-	return &registry.UnreachableError{Store: s.cfg.String(), Err: err}
+	return &registry.UnreachableError{Store: s.cfg.String(), Err: s.counts.explain(err)}
 }
 
 // request returns the context of one request to etcd. A commit that has begun does not end with its caller.
