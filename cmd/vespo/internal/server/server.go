@@ -90,7 +90,7 @@ func (s *server) serve(ctx context.Context, prepare func(context.Context, *serve
 		return err
 	}
 	for _, problem := range s.core.problems {
-		s.log.Warn("found in the data directory", "problem", problem.String())
+		s.log.Warn("found at the start", "problem", problem.String())
 	}
 	return s.run(ctx)
 }

@@ -83,6 +83,8 @@ func TestWhatCanBeNoSetting(t *testing.T) {
 	for _, text := range []string{`toml:2: unknown setting "config-file"`, `toml:3: unknown setting "file-rules"`, `toml:4: unknown setting "help"`, "toml:5: ", "toml:6: "} {
 		require.ErrorContains(t, err, text)
 	}
+	_, err = parse(t, "--config-file", fileWith(t, "[server]\nmax_lag = \"1m\"\n"))
+	require.ErrorContains(t, err, `toml:2: unknown setting "max_lag", did you mean "max-lag"?`)
 	_, err = parse(t, "--config-file", filepath.Join(t.TempDir(), "none"))
 	require.ErrorContains(t, err, "no such file")
 }

@@ -63,7 +63,7 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 	case s.PeerListen == "":
 		violations.Add("store", "needs --peer-listen: an address of this machine that the other hosts reach")
 	case err != nil || !named && s.PeerAddress == "":
-		violations.Add("peer-listen", "is %q: write it like 10.0.0.1:7070, with the address or name by which the other hosts reach this one", s.PeerListen)
+		violations.Add("peer-listen", "is %q: write it like 10.0.0.1:7070, with the address or name by which the other hosts reach this one, or give that as --peer-address", s.PeerListen)
 	}
 	return append(violations, s.checkAddress()...)
 }

@@ -29,13 +29,13 @@ func loadCopy(ctx context.Context, store registry.Store) (*copied, registry.Load
 	}
 	c := &copied{store: store, saved: loaded.State}
 	mark, copied, err := cluster.MarkOf(loaded.State)
-	switch n := len(loaded.State.Services) + len(loaded.State.Records); {
+	switch {
 	case err != nil:
 		return nil, loaded, err
 	case mark != nil:
 		c.mark, c.state = *mark, copied
-	case n > 0:
-		return nil, loaded, fmt.Errorf("%w (%d): choose another --data, or move them with vespo migrate", ErrOwnCatalogue, n)
+	case len(loaded.State.Services)+len(loaded.State.Records) > 0:
+		return nil, loaded, fmt.Errorf("%w: choose another --data, or move them with vespo-cluster migrate", ErrOwnCatalogue)
 	}
 	return c, loaded, nil
 }

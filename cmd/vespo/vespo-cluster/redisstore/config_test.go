@@ -86,6 +86,8 @@ func TestSecrets(t *testing.T) {
 	cert, key := authority.Files("127.0.0.1")
 	engine := enginetest.StartRedis(t)
 	engine.Do(t, "ACL", "SETUSER", "me", "on", ">se-cret", "~*", "+@all")
+	locked := enginetest.StartRedis(t)
+	locked.Do(t, "CONFIG", "SET", "requirepass", "se-cret")
 	secure := engine.TLS(t, "--tls-ca-cert-file", authority.File(), "--tls-cert-file", cert, "--tls-key-file", key)
 	files := map[string][]byte{"wrong": []byte("other-secret\n"), "right": []byte("se-cret\r\n"), "empty": nil, "none.pem": []byte("x")}
 	readFile := func(name string) ([]byte, error) {
@@ -112,6 +114,7 @@ func TestSecrets(t *testing.T) {
 	require.NoError(t, open(tls+"&cert="+cert+"&key="+key, "se-cret"))
 	for _, c := range []struct{ url, password, says string }{
 		{"redis://me@" + engine.Address, "other-secret", "WRONGPASS"},
+		{"redis://" + locked.Address, "", "NOAUTH Authentication required. Set VESPO_KV_PASSWORD"},
 		{"redis://me@" + engine.Address + "?password_file=wrong", "", "WRONGPASS"},
 		{"redis://me@" + engine.Address + "?password_file=empty", "", "is empty"},
 		{"redis://me@" + engine.Address + "?password_file=absent", "", "password_file"},

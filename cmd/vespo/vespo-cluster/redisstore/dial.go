@@ -8,6 +8,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/vespo-dev/vespo/services/kv"
 )
 
 // Silence turns the log of the client library off, which has a line for each failed attempt. Stores log themselves. It
@@ -85,6 +87,9 @@ func (c Config) checkEngine(ctx context.Context, conn *redis.Conn) error {
 	found := make(map[string]string)
 	for _, pattern := range []string{"*append*", "maxmemory*"} {
 		some, err := conn.ConfigGet(ctx, pattern).Result()
+		if redis.HasErrorPrefix(err, "NOAUTH") {
+			return notSent(fmt.Errorf("%w Set %s, or password_file", err, kv.PasswordVariable))
+		}
 		if err != nil {
 			return notSent(fmt.Errorf("%w, or does not tell: CONFIG GET fails (%w). If it has appendfsync always, or you accept "+
 				"the loss, add durability=engine", errSettings, err))
