@@ -56,8 +56,8 @@ type CopyError struct{ Manifest registry.Manifest }
 func (e *CopyError) Error() string {
 	var m Mark
 	_ = json.Unmarshal([]byte(e.Manifest), &m) // the text does without
-	return fmt.Sprintf("the services in this directory are a copy of generation %d of a common catalogue: start the server with its --store, "+
-		"which was %s at last, or with another --data, or move the catalogue here with vespo-cluster migrate --back", m.Generation, m.Store)
+	return fmt.Sprintf("the services in this directory are a copy of generation %d of a common catalogue: start the server with its --store "+
+		"(last %s), or with another --data, or move the catalogue here with vespo-cluster migrate --back", m.Generation, m.Store)
 }
 
 // CheckOwn returns a *CopyError if a state is a copy of a common catalogue.

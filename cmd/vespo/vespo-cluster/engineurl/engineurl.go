@@ -95,7 +95,12 @@ func Parse(text, defaultPort string, schemes ...string) (URL, error) {
 	return u, nil
 }
 
-// Each calls set with all options. known is false if there is no such option; rule is what the value must be.
+// WithCommon returns the names of options with those of Common.
+func WithCommon(names ...string) []string {
+	return append([]string{"ca", "cert", "key", "password_file", "pool", "timeout"}, names...)
+}
+
+// Each calls set with all options, whose names are names. known is false if there is no such option; rule is what the value must be.
 func Each(options url.Values, set func(name, value string) (known, valid bool, rule string), names ...string) error {
 	for name, values := range options {
 		if name == "password" || name == "sslpassword" {
@@ -106,8 +111,7 @@ func Each(options url.Values, set func(name, value string) (known, valid bool, r
 		}
 		known, valid, rule := set(name, values[0])
 		if !known {
-			all := slices.Sorted(slices.Values(append([]string{"ca", "cert", "key", "password_file", "pool", "timeout"}, names...)))
-			return Refuse("it has no option %.80q: the options are %s", name, strings.Join(all, ", "))
+			return Refuse("it has no option %.80q: the options are %s", name, strings.Join(slices.Sorted(slices.Values(names)), ", "))
 		}
 		if !valid {
 			return Refuse("the option %s is %.80q: %s", name, values[0], rule)

@@ -95,7 +95,7 @@ func (c *Config) setOptions(options url.Values, mode *string) error {
 			return true, slices.Contains([]string{"disable", "require", "verify-full"}, value), "it must be disable, require or verify-full"
 		}
 		return engineurl.Common(name, value, engineurl.Settings{Timeout: &c.Timeout, Pool: &c.Pool, MaxPool: maxPool, Files: &c.files})
-	}, "durability", "schema", "sslmode")
+	}, engineurl.WithCommon("durability", "schema", "sslmode")...)
 }
 
 func validSchema(s string) bool {

@@ -99,7 +99,7 @@ func (c *Config) setOptions(options url.Values) error {
 			return true, c.Cluster || value == "false", "it must be true or false"
 		}
 		return engineurl.Common(name, value, engineurl.Settings{Timeout: &c.Timeout, Pool: &c.Pool, MaxPool: maxPool, Files: &c.files})
-	}, "cluster", "durability", "prefix")
+	}, engineurl.WithCommon("cluster", "durability", "prefix")...)
 }
 
 func validPrefix(s string) bool {

@@ -169,7 +169,7 @@ func TestURLs(t *testing.T) {
 		"s3://bucket/../other":               "must not have",
 		"s3://bucket/a/%2e%2e/b":             "must not have",
 		"s3://bucket/a//b":                   "must not have",
-		"s3://bucket?x=1":                    "x",
+		"s3://bucket?x=1":                    "the options are ca, credentials, endpoint, path_style, profile, region, timeout",
 		"s3://bucket?timeout=1ns":            "timeout",
 		"s3://bucket?path_style=yes":         "path_style",
 		"s3://bucket?endpoint=host":          "endpoint must be like",
