@@ -18,10 +18,15 @@ const memberVersion = 1
 // announceTime is the time between two looks at what a host announces.
 const announceTime = time.Second
 
+// lookTime is the time between two looks at the key of the host. A host with the same address can have replaced it, and taken it along.
+const lookTime = 5 * time.Second
+
 // announcement is what a host has announced. It is confined to one goroutine.
 type announcement struct {
 	lease   clientv3.LeaseID
-	written string // under the lease
+	written string    // under the lease
+	looked  time.Time // when the key was last there
+	other   int64     // lease of another host with the same address, after it was logged
 }
 
 // Announce implements cluster.Store: the host has a key with a lease.
@@ -57,8 +62,13 @@ func (s *Store) announce(ctx context.Context, a *announcement, m cluster.Member)
 		*a = announcement{lease: granted.ID}
 	}
 	content, err := json.Marshal(m)
-	if err != nil || string(content) == a.written {
+	if err != nil {
 		return err
+	}
+	if string(content) == a.written {
+		if there, err := s.announced(ctx, a, m); there || err != nil {
+			return err
+		}
 	}
 	value, err := seal(hostFormat, memberVersion, content)
 	if err != nil {
@@ -67,8 +77,28 @@ func (s *Store) announce(ctx context.Context, a *announcement, m cluster.Member)
 	if _, err := s.client.Put(ctx, s.hostKeys()+m.Address, string(value), clientv3.WithLease(a.lease)); err != nil {
 		return err
 	}
-	a.written = string(content)
+	a.written, a.looked = string(content), time.Now()
 	return nil
+}
+
+// announced reports whether the host's key is there. It asks the store every lookTime.
+func (s *Store) announced(ctx context.Context, a *announcement, m cluster.Member) (bool, error) {
+	if time.Since(a.looked) < lookTime {
+		return true, nil
+	}
+	answer, err := s.client.Get(ctx, s.hostKeys()+m.Address, clientv3.WithKeysOnly())
+	if err != nil {
+		return false, err
+	}
+	a.looked = time.Now()
+	if len(answer.Kvs) == 0 {
+		return false, nil
+	}
+	if lease := answer.Kvs[0].Lease; lease != int64(a.lease) && lease != a.other {
+		a.other = lease
+		s.log.Warn("another host has the address of this one: give each its own --peer-listen, or --peer-address", "address", m.Address)
+	}
+	return true, nil
 }
 
 // withdraw ends a lease, and with it the announcement. If it fails, the lease ends by itself.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdtest"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
@@ -136,9 +137,44 @@ func TestHosts(t *testing.T) {
 		"Newer":              newerValues,
 		"TooLarge":           tooLarge,
 		"Claims":             claims,
+		"SameAddress":        sameAddress,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newPair(t, server, "hosts-"+name)) })
 	}
+}
+
+// sameAddress announces two hosts by one address. The first is announced again after the second has ended.
+func sameAddress(t *testing.T, p *pair) {
+	announce := func(s *Store, version string) func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.Announce(ctx, func() cluster.Member { return cluster.Member{Address: "host:1", Version: version} })
+		}()
+		require.True(t, within(func() bool { return versionAt(t, p.a, "host:1") == version }))
+		return func() {
+			cancel()
+			<-ended
+		}
+	}
+	defer announce(p.a, "first")()
+	announce(p.b, "second")()
+	require.Empty(t, versionAt(t, p.a, "host:1"))
+	require.True(t, within(func() bool { return versionAt(t, p.a, "host:1") == "first" }))
+}
+
+// versionAt returns the version of the host with an address; empty if there is none.
+func versionAt(t *testing.T, s *Store, address string) string {
+	t.Helper()
+	view, err := s.View(t.Context())
+	require.NoError(t, err)
+	for _, m := range view.Members {
+		if m.Address == address {
+			return m.Version
+		}
+	}
+	return ""
 }
 
 // anotherHostIsFirst commits on both hosts from the same base, again and again: one wins, and the other finds its state.
