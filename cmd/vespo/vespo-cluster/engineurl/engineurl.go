@@ -55,6 +55,13 @@ type URL struct {
 	Options url.Values
 }
 
+// Loopback reports whether HOST:PORT is on this machine.
+func Loopback(hostport string) bool {
+	host, _, _ := net.SplitHostPort(hostport)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // Parse reads SCHEME://[USER@]HOST[:PORT][,HOST[:PORT]...][/PATH][?OPTION=VALUE&...] with one of the schemes. No error has
 // the text of the URL in front of the @.
 func Parse(text, defaultPort string, schemes ...string) (URL, error) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -105,7 +107,7 @@ func (c *Config) setEndpoints(hosts string) error {
 		if err != nil {
 			name, port = strings.Trim(host, "[]"), defaultPort
 		}
-		if name == "" || port == "" || strings.ContainsAny(name, " /?#@") || strings.Trim(port, "0123456789") != "" {
+		if _, invalid := strconv.ParseUint(port, 10, 16); name == "" || invalid != nil || strings.ContainsAny(name, " /?#@") {
 			return refuse("%.80q is not a host, or a host and a port", host)
 		}
 		c.Endpoints = append(c.Endpoints, net.JoinHostPort(name, port))
@@ -157,6 +159,9 @@ func (c *Config) checkOptions(options url.Values) error {
 	}
 	if c.files.ca != "" || c.files.cert != "" {
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if c.User != "" && c.TLS == nil && options.Get("tls") == "" && slices.ContainsFunc(c.Endpoints, func(e string) bool { return !engineurl.Loopback(e) }) {
+		return refuse("the password would pass the network without TLS: add ca or tls=on, or tls=off if you trust the network in between")
 	}
 	return nil
 }

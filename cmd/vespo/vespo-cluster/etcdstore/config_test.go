@@ -14,7 +14,9 @@ func TestParse(t *testing.T) {
 		"etcd://a,b:1,[::1]:2,[::1]":        "etcd://a:2379,b:1,[::1]:2,[::1]:2379/vespo",
 		"etcd://a/":                         "etcd://a:2379/vespo",
 		"etcd://a/x/y/":                     "etcd://a:2379/x/y",
-		"etcd://me@a/x?password_file=f":     "etcd://a:2379/x",
+		"etcd://me@a/x?tls=off":             "etcd://a:2379/x",
+		"etcd://me@a?ca=c&password_file=f":  "etcd://a:2379/vespo",
+		"etcd://me@localhost,127.0.0.1":     "etcd://localhost:2379,127.0.0.1:2379/vespo",
 		"etcd://a?tls=on&timeout=2s":        "etcd://a:2379/vespo",
 		"etcd://a?ca=c&cert=d&key=e":        "etcd://a:2379/vespo",
 		"etcd://a?lease=5s&dial_timeout=1s": "etcd://a:2379/vespo",
@@ -36,6 +38,8 @@ func TestParseRefuses(t *testing.T) {
 		"etcd://":                        `"" is not a host`,
 		"etcd://a,,b":                    `"" is not a host`,
 		"etcd://a:x":                     `"a:x" is not a host`,
+		"etcd://a:65536":                 `"a:65536" is not a host`,
+		"etcd://me@localhost,a":          "without TLS",
 		"etcd://me:secret@a":             "VESPO_STORE_PASSWORD",
 		"etcd://a/x y":                   "must not contain spaces",
 		"etcd://a?unknown=1":             `no option "unknown"`,
@@ -64,15 +68,15 @@ func TestLoadReadsFiles(t *testing.T) {
 		}
 		return nil, errors.New("no such file")
 	}
-	c, err := Parse("etcd://me@a?password_file=password")
+	c, err := Parse("etcd://me@localhost?password_file=password")
 	require.NoError(t, err)
 	require.NoError(t, c.Load("of the environment", read))
 	require.Equal(t, "of the file", c.Password)
 	for url, want := range map[string]string{
-		"etcd://me@a":                  "has no password",
-		"etcd://me@a?password_file=no": "no such file",
-		"etcd://a?ca=torn":             "no certificate in PEM",
-		"etcd://a?cert=torn&key=torn":  "cert and key",
+		"etcd://me@localhost":                  "has no password",
+		"etcd://me@localhost?password_file=no": "no such file",
+		"etcd://a?ca=torn":                     "no certificate in PEM",
+		"etcd://a?cert=torn&key=torn":          "cert and key",
 	} {
 		c, err := Parse(url)
 		require.NoError(t, err)

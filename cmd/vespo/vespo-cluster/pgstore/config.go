@@ -59,7 +59,7 @@ func Parse(text string) (Config, error) {
 	}
 	c.User, c.Hosts, c.Database = u.User, u.Hosts, u.Path
 	mode := "verify-full"
-	if !slices.ContainsFunc(c.Hosts, func(h string) bool { return !loopback(h) }) {
+	if !slices.ContainsFunc(c.Hosts, func(h string) bool { return !engineurl.Loopback(h) }) {
 		mode = "disable"
 	}
 	if err := c.setOptions(u.Options, &mode); err != nil {
@@ -72,13 +72,6 @@ func Parse(text string) (Config, error) {
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: mode == "require"}
 	}
 	return c, c.files.Check(c.TLS != nil, "sslmode=verify-full")
-}
-
-// loopback reports whether a host is this machine.
-func loopback(hostport string) bool {
-	host, _, _ := net.SplitHostPort(hostport)
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (c *Config) setOptions(options url.Values, mode *string) error {
