@@ -261,7 +261,9 @@ func (x *exchange) failure(res *accesslog.Result, err error) error {
 	case x.declined: // after a part of the body was sent
 		return problem.New(problem.NotReady, "the service is not ready; try again").WithCause(err)
 	}
-	x.home.failed(time.Now())
+	if x.err != nil { // there was no response; one that breaks off may be the fault of the service
+		x.home.failed(time.Now())
+	}
 	res.Outcome = accesslog.OutcomeBadAnswer
 	return problem.New(problem.BadGateway, "the service broke off, or its answer could not be used").WithCause(err)
 }
