@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +25,21 @@ func check(t *testing.T, path, settings string) (string, error) {
 	require.NoError(t, err)
 	out, err := (&exec.Cmd{Path: self, Args: []string{"vespo", "check", path}}).CombinedOutput()
 	return string(out), err
+}
+
+// TestFilesOfHosts lets two hosts have files with other services. The second one says what it removes.
+func TestFilesOfHosts(t *testing.T) {
+	store := etcdtest.Start(t)
+	for n, prefix := range []string{"/a", "/b"} {
+		path := filepath.Join(t.TempDir(), "vespo.toml")
+		file := fmt.Sprintf("[[service]]\nprefix = %q\nredirect = \"https://example.com/\"\n", prefix)
+		require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
+		h := newHost(t, store.URL("files"))
+		i := slices.Index(h.args, "--no-config-file")
+		h.args = slices.Replace(h.args, i, i+1, "--config-file", path)
+		h.start()
+		require.Equal(t, n == 1, strings.Contains(h.log.String(), "services were removed for all hosts of the store"), "%s", h.log)
+	}
 }
 
 // TestSettingsInFile names the store and engines in the configuration file. To check the file, none has to be there.

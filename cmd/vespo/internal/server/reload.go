@@ -80,6 +80,10 @@ func (r *reloader) apply(ctx context.Context, file *configfile.File) (deploy.App
 	for _, key := range applied.TakenOver {
 		r.log.Warn("a service that was added by the management API is the configuration file's from now on", "prefix", key)
 	}
+	if r.cfg.Store != "" && len(applied.Removed) > 0 {
+		r.log.Warn("services were removed for all hosts of the store, as this file does not declare them: give all hosts the same file, or let one alone have services",
+			"file", r.source.Path, "prefixes", applied.Removed)
+	}
 	return applied, nil
 }
 
