@@ -55,7 +55,7 @@ func TestDrain(t *testing.T) {
 	out, err = b.vespo("", "hosts")
 	require.NoError(t, err, out)
 	require.Regexp(t, address+` +draining .* 4 of 4 `, out)
-	require.Regexp(t, ` there .* 4 of 4 `, out)
+	require.Regexp(t, ` up .* 4 of 4 `, out)
 	out, err = b.vespo("", "audit")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "hosts/drain")

@@ -51,7 +51,7 @@ func (h *oneHost) state() string {
 	case h.Draining:
 		return "draining"
 	}
-	return "there"
+	return "up"
 }
 
 // Run is called by kong.
