@@ -40,8 +40,7 @@ type Store struct {
 	presence *engine.Presence // immutable
 	signals  queues.Signals
 
-	installing chan struct{} // has one element, which the goroutine that installs takes
-	installed  atomic.Bool   // the tables are there
+	installation *pgstore.Installation // of the tables
 
 	quit context.CancelFunc // immutable; ends the goroutines of keep, tell and listen
 	done sync.WaitGroup     // these goroutines
@@ -74,15 +73,14 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	running, quit := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
-		cfg:        cfg,
-		host:       newID(),
-		presence:   engine.NewPresence(cfg.Log, "queues", cfg.String()),
-		installing: make(chan struct{}, 1),
-		quit:       quit,
-		news:       make(map[string]struct{}),
-		telling:    make(chan struct{}, 1),
+		cfg:          cfg,
+		host:         newID(),
+		presence:     engine.NewPresence(cfg.Log, "queues", cfg.String()),
+		installation: pgstore.NewInstallation(),
+		quit:         quit,
+		news:         make(map[string]struct{}),
+		telling:      make(chan struct{}, 1),
 	}
-	s.installing <- struct{}{}
 	if s.pool, err = pgxpool.NewWithConfig(running, pool); err != nil {
 		quit()
 		return nil, fmt.Errorf("queues: %w", err)
@@ -140,21 +138,9 @@ func (s *Store) Close() error {
 
 // ready creates the tables if they may be missing.
 func (s *Store) ready(ctx context.Context) error {
-	if s.installed.Load() {
-		return nil
-	}
-	select {
-	case <-s.installing:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { s.installing <- struct{}{} }()
-	if s.installed.Load() {
-		return nil
-	}
-	err := s.cfg.Install(ctx, s.pool, pgstore.Part{Format: "queue_format", Version: formatVersion, Script: tables + helpers + changes})
-	s.installed.Store(err == nil)
-	return err
+	return s.installation.Ready(ctx, func(ctx context.Context) error {
+		return s.cfg.Install(ctx, s.pool, pgstore.Part{Format: "queue_format", Version: formatVersion, Script: tables + helpers + changes})
+	})
 }
 
 // Signals implements queues.Store.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,12 +21,11 @@ type Stores struct {
 	cfg  Config        // immutable
 	pool *pgxpool.Pool // immutable
 
-	installing chan struct{}    // has one element, which the goroutine that installs takes
-	installed  atomic.Bool      // the tables are there
-	presence   *engine.Presence // immutable
-	counted    engine.Counted
-	quit       context.CancelFunc // immutable; ends the sweeps
-	swept      sync.WaitGroup     // the goroutine that sweeps
+	installation *Installation    // of the tables
+	presence     *engine.Presence // immutable
+	counted      engine.Counted
+	quit         context.CancelFunc // immutable; ends the sweeps
+	swept        sync.WaitGroup     // the goroutine that sweeps
 }
 
 var _ kv.Stores = (*Stores)(nil)
@@ -39,8 +37,7 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Stores{cfg: cfg, installing: make(chan struct{}, 1), presence: engine.NewPresence(cfg.Log, "key-value stores", cfg.String())}
-	s.installing <- struct{}{}
+	s := &Stores{cfg: cfg, installation: NewInstallation(), presence: engine.NewPresence(cfg.Log, "key-value stores", cfg.String())}
 	pool, err := cfg.PoolConfig()
 	if err != nil {
 		return nil, fmt.Errorf("key-value stores: %w", err)
@@ -90,25 +87,7 @@ func (s *Stores) Close() error {
 }
 
 // ready creates the tables if they may be missing.
-func (s *Stores) ready(ctx context.Context) error {
-	if s.installed.Load() {
-		return nil
-	}
-	select {
-	case <-s.installing:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { s.installing <- struct{}{} }()
-	if s.installed.Load() {
-		return nil
-	}
-	if err := s.install(ctx); err != nil {
-		return err
-	}
-	s.installed.Store(true)
-	return nil
-}
+func (s *Stores) ready(ctx context.Context) error { return s.installation.Ready(ctx, s.install) }
 
 // now returns the time for statements, or nil for that of the engine.
 func (s *Stores) now() *int64 {
