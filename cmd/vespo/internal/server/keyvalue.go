@@ -23,7 +23,7 @@ type KVSettings struct {
 // check returns the violations of the settings.
 func (s *KVSettings) check() (violations problem.Violations) {
 	if s.KV != "" && s.OpenKV == nil {
-		violations.Add("kv", "is not supported by this program: use vespo-cluster, which is built from cmd/vespo/vespo-cluster")
+		violations.Add("kv", unsupported)
 	}
 	return violations
 }

@@ -6,6 +6,9 @@ import (
 	"github.com/vespo-dev/vespo/services/queues"
 )
 
+// unsupported is the violation of a setting that needs an opener which the program lacks.
+const unsupported = "is not supported by this program: use vespo-cluster, which is built from cmd/vespo/vespo-cluster"
+
 // Openers open what a program keeps in engines. Each may be nil: the program has none.
 type Openers struct {
 	Store  cluster.Opener        // of --store

@@ -20,7 +20,7 @@ type QueueSettings struct {
 // check returns the violations of the settings.
 func (s *QueueSettings) check() (violations problem.Violations) {
 	if s.Queues != "" && s.OpenQueues == nil {
-		violations.Add("queues", "is not supported by this program: use vespo-cluster, which is built from cmd/vespo/vespo-cluster")
+		violations.Add("queues", unsupported)
 	}
 	return violations
 }

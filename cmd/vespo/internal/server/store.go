@@ -59,7 +59,7 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 		violations.Add("forward-cold", "needs --store: without one there are no other hosts")
 	case s.Store == "":
 	case s.OpenStore == nil:
-		violations.Add("store", "is not supported by this program: use vespo-cluster, which is built from cmd/vespo/vespo-cluster")
+		violations.Add("store", unsupported)
 	case s.PeerListen == "":
 		violations.Add("store", "needs --peer-listen: an address of this machine that the other hosts reach")
 	case err != nil || !named && s.PeerAddress == "":
