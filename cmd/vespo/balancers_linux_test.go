@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -172,16 +171,7 @@ func sendTo(transport http.RoundTripper, method, url, body string) error {
 		return err
 	}
 	r.Close = true
-	resp, err := transport.RoundTrip(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	back, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || string(back) != want) {
-		err = fmt.Errorf("status %d: %.200s", resp.StatusCode, back)
-	}
-	return err
+	return expect(transport, r, want)
 }
 
 // clients sends requests until stop is called, which returns their failures by method.

@@ -63,6 +63,11 @@ func send(transport *http.Transport, url, body string) error {
 	if err != nil {
 		return err
 	}
+	return expect(transport, req, body)
+}
+
+// expect sends a request, and requires 200 with a body.
+func expect(transport http.RoundTripper, req *http.Request, body string) error {
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return err
