@@ -92,12 +92,14 @@ func (p *Pool) put(in *engine.Instance, ended time.Time) {
 	if p.short() && shelf.Retract(in) {
 		putBack(in)
 	}
+	p.renewIfOutdated(in)
 }
 
 // putBack returns an instance without a request to its pool. No lock may be held.
 func putBack(in *engine.Instance) {
 	p := keptWith(in).pool
 	if p.warmAgain(in) {
+		p.renewIfOutdated(in)
 		return
 	}
 	p.close(in)

@@ -284,12 +284,15 @@ func (p *Pool) refill(ctx context.Context) {
 	}
 	p.keep(in)
 	p.mu.Lock()
-	if !p.closed {
-		p.warm, in = append(p.warm, in), nil
+	warm := !p.closed
+	if warm {
+		p.warm = append(p.warm, in)
 		p.counts.Refilled++
 	}
 	p.mu.Unlock()
-	if in != nil {
+	if warm {
+		p.renewIfOutdated(in)
+	} else {
 		p.close(in)
 	}
 }

@@ -50,3 +50,11 @@ func (p *Pool) renew() {
 		p.set.requestRefill(p)
 	}
 }
+
+// renewIfOutdated renews the warm instances if one that has just become spare or warm was missed by the renewal, as the code
+// was compiled at the same time. A request may have the instance already.
+func (p *Pool) renewIfOutdated(in *engine.Instance) {
+	if in.Outdated() {
+		p.renew()
+	}
+}
