@@ -19,7 +19,7 @@ const (
 	sweepRows  = 1000            // of one statement
 	maxNews    = 1000            // signals that wait to be told; beyond it all hosts look everywhere
 	maxLost    = 10_000          // leases that wait to be given back; others end by themselves
-	lostTries  = 4               // how often a lost lease is given back that is not there
+	lostTries  = 5               // how often a lost lease is given back that is not there: 1, 3, 7, 15 and 31 beats after its loss
 	newsBytes  = 7000            // of one notification; the engine allows 8000
 	everything = "*"             // a notification that is about everything
 )
@@ -80,6 +80,7 @@ func (s *Store) beat(ctx context.Context) error {
 type lostLease struct {
 	id    string
 	tries int // how often it was given back in vain: the take may still be made
+	wait  int // beats until the next try
 }
 
 // forgo remembers a lease, so that its request need not wait for the end of the lease.
@@ -96,9 +97,17 @@ func (s *Store) giveBackLost(ctx context.Context) {
 	lost := s.lost
 	s.lost = nil
 	s.mu.Unlock()
+	tried := false
 	for i, l := range lost {
+		if l.wait > 0 {
+			l.wait--
+			s.forgo(l)
+			continue
+		}
+		tried = true
 		err := s.GiveBack(ctx, "", l.id)
 		if l.tries++; errors.Is(err, queues.ErrEnded) && l.tries < lostTries {
+			l.wait = 1<<l.tries - 1
 			s.forgo(l)
 		}
 		if err != nil && !errors.Is(err, queues.ErrEnded) || ctx.Err() != nil {
@@ -108,7 +117,7 @@ func (s *Store) giveBackLost(ctx context.Context) {
 			return
 		}
 	}
-	if len(lost) > 0 {
+	if tried {
 		s.signals.WakeAll()
 	}
 }

@@ -101,9 +101,15 @@ func TestSlowTake(t *testing.T) {
 	engine.Do(t, "CREATE TABLE vespo.released (at int)")
 	engine.Do(t, `CREATE OR REPLACE FUNCTION vespo.queue_durable(durable bool) RETURNS void LANGUAGE plpgsql AS $$
 		BEGIN
-			WHILE durable AND txid_current_if_assigned() IS NOT NULL AND NOT EXISTS (SELECT FROM vespo.released) LOOP -- a request is locked
-				BEGIN
-					PERFORM pg_sleep(0.01);
+			IF NOT durable OR txid_current_if_assigned() IS NULL THEN -- no request is locked
+				RETURN;
+			END IF;
+			LOOP
+				BEGIN -- pgx asks for a cancellation when its connection is cut; it must be caught wherever it arrives
+					WHILE NOT EXISTS (SELECT FROM vespo.released) LOOP
+						PERFORM pg_sleep(0.01);
+					END LOOP;
+					RETURN;
 				EXCEPTION WHEN query_canceled THEN -- as during a commit
 				END;
 			END LOOP;
