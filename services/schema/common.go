@@ -8,6 +8,8 @@ const (
 	FieldModule    = "module"
 	FieldCron      = "cron"
 	FieldCronGrace = "cron_grace"
+	FieldOn        = "on"
+	FieldReplicas  = "replicas"
 )
 
 // Timeout describes the time limit of a request. help says what it limits, absent what applies without it.

@@ -250,6 +250,18 @@ func TestHosts(t *testing.T) {
 	require.Equal(t, "hello from vespo", all[0].body("/hello"))
 }
 
+// TestLabels shows the labels of a host on another one.
+func TestLabels(t *testing.T) {
+	server := etcdtest.Start(t)
+	a, b := newHost(t, server.URL("labels")), newHost(t, server.URL("labels"))
+	a.args = append(a.args, "--label", "zone=a,gpu", "--label", "disk")
+	a.start()
+	b.start()
+	out, err := b.vespo("", "hosts")
+	require.NoError(t, err, out)
+	require.Regexp(t, `(?m)zone=a, gpu, disk$`, out)
+}
+
 var generationPattern = regexp.MustCompile(`"generation": ?(\d+)`)
 
 // TestConcurrentDeploys deploys the same service on two hosts at the same time: each that is acknowledged has a generation

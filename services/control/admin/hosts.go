@@ -21,6 +21,7 @@ type Hosts struct {
 // Host is a host that is there.
 type Host struct {
 	Address     string    `json:"address"` // for the other hosts
+	Labels      []string  `json:"labels,omitempty"`
 	Version     string    `json:"version"`
 	Started     time.Time `json:"started"`
 	Generation  uint64    `json:"generation"`            // that it serves

@@ -40,9 +40,10 @@ type NodeConfig struct {
 	Partials     *peer.Partials // beginnings of blobs that are being fetched; nil: not kept
 	// MaxLag is the longest time for which this host may be behind the store and still be ready; 0: any.
 	MaxLag       time.Duration
-	Forward      bool  // requests to services that are not loaded here
-	MaxBodyBytes int64 // of forwarded requests
-	Surge        int   // most hosts that prepare new versions at a time; 0: any
+	Forward      bool     // requests to services that are not loaded here
+	MaxBodyBytes int64    // of forwarded requests
+	Surge        int      // most hosts that prepare new versions at a time; 0: any
+	Labels       []string // of this host
 	// Dir is a directory of its own, for what a start without the store has to know. Nil: nothing is kept.
 	Dir durable.FS
 	Log *slog.Logger
@@ -95,6 +96,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		Certificate: id.fingerprint,
 		Token:       rand.Text(),
 		Forwards:    cfg.Forward,
+		Labels:      cfg.Labels,
 		Version:     cfg.Version,
 		Started:     time.Now().UTC().Round(time.Second),
 	}

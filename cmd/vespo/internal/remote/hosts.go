@@ -31,6 +31,7 @@ type hosts struct {
 // oneHost is a host in it.
 type oneHost struct {
 	Address     string    `json:"address"`
+	Labels      []string  `json:"labels"`
 	Version     string    `json:"version"`
 	Started     time.Time `json:"started"`
 	Generation  uint64    `json:"generation"`
@@ -74,14 +75,14 @@ func writeHosts(to *screen, all *hosts) error {
 		return err
 	}
 	t := newTable(to)
-	t.row("HOST", "STATE", "VERSION", "AGE", "GENERATION", "LAG", "FREE SLOTS", "FAILING", "SERVICES")
+	t.row("HOST", "STATE", "VERSION", "AGE", "GENERATION", "LAG", "FREE SLOTS", "FAILING", "SERVICES", "LABELS")
 	for _, h := range all.Hosts {
 		if h.Away {
-			t.row(h.Address, h.state(), "-", "-", "-", "-", "-", "-", "-")
+			t.row(h.Address, h.state(), "-", "-", "-", "-", "-", "-", "-", "-")
 			continue
 		}
 		free := fmt.Sprintf("%d of %d", h.FreeSlots, h.Slots)
-		t.row(h.Address, h.state(), h.Version, to.age(h.Started), h.Generation, h.Lag, free, h.Failing, strings.Join(h.Unavailable, ", "))
+		t.row(h.Address, h.state(), h.Version, to.age(h.Started), h.Generation, h.Lag, free, h.Failing, strings.Join(h.Unavailable, ", "), strings.Join(h.Labels, ", "))
 	}
 	t.right = []int{4, 5, 6, 7}
 	return t.flush()

@@ -28,6 +28,7 @@ func (c *core) hosts() admin.HostsReader {
 		for _, m := range view.Members {
 			all.Hosts = append(all.Hosts, admin.Host{
 				Address:     m.Address,
+				Labels:      m.Labels,
 				Version:     m.Version,
 				Started:     m.Started,
 				Generation:  uint64(m.Generation),

@@ -23,6 +23,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/egress/peer"
+	"github.com/vespo-dev/vespo/services/placement"
 )
 
 // StoreSettings are the settings of a catalogue that several hosts share, as a part of Config.
@@ -33,6 +34,8 @@ type StoreSettings struct {
 	ForwardCold bool   `help:"Forward requests to services whose code is not loaded to another host of --store, chosen for each service."`
 
 	Surge int `placeholder:"N" default:"2" help:"Most hosts of --store that prepare the modules of a change at the same time; the others wait for up to 30 s; 0 is any (${default})."`
+
+	Label []string `placeholder:"NAME[=VALUE]" sep:"," help:"Label of this host among those of --store, by which services choose their hosts; may be repeated."`
 
 	PeerCode bool `help:"Exchange compiled code and snapshots with the hosts of --store that have the same program and processor, so that a new host is ready in seconds. Each of them can then run machine code on the others: give it only where all hosts are trusted alike."`
 
@@ -55,6 +58,8 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 		violations.Add("peer-listen", "needs --store: without one there are no other hosts")
 	case s.Surge < 0 || s.Surge > 1000:
 		violations.Add("surge", "is %d: it must be a number of hosts up to 1000, or 0 for any", s.Surge)
+	case s.Store == "" && len(s.Label) > 0:
+		violations.Add("label", "needs --store: without one there are no other hosts")
 	case s.Store == "" && s.ForwardCold:
 		violations.Add("forward-cold", "needs --store: without one there are no other hosts")
 	case s.Store == "":
@@ -64,6 +69,9 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 		violations.Add("store", "needs --peer-listen: an address of this machine that the other hosts reach")
 	case err != nil || !named && s.PeerAddress == "":
 		violations.Add("peer-listen", "is %q: write it like 10.0.0.1:7070, with the address or name by which the other hosts reach this one, or give that as --peer-address", s.PeerListen)
+	}
+	for _, text := range placement.CheckLabels(s.Label) {
+		violations.Add("label", "%s", text)
 	}
 	return append(violations, s.checkAddress()...)
 }
@@ -105,6 +113,9 @@ func (s *StoreSettings) strings() string {
 	if s.Blobs != "" {
 		blobs, _, _ := strings.Cut(s.Blobs, "?")
 		all += fmt.Sprintf("--blobs=%s\n", blobs)
+	}
+	if len(s.Label) > 0 {
+		all += fmt.Sprintf("--label=%s\n", strings.Join(s.Label, ","))
 	}
 	all += fmt.Sprintf("--surge=%d\n", s.Surge)
 	if s.PeerCode {
@@ -191,6 +202,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		MaxLag:       cfg.MaxLag,
 		Forward:      cfg.ForwardCold,
 		Surge:        cfg.Surge,
+		Labels:       cfg.Label,
 		MaxBodyBytes: int64(cfg.MaxBody),
 		Dir:          durable.Dir(c.store.HostDir()),
 		Log:          log,

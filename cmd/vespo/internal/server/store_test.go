@@ -36,3 +36,13 @@ func TestAddressesForPeers(t *testing.T) {
 		require.Contains(t, texts[len(texts)-1], says)
 	}
 }
+
+func TestLabelsOfHosts(t *testing.T) {
+	s := StoreSettings{Label: []string{"zone=a", "gpu"}}
+	require.Equal(t, []string{"label needs --store: without one there are no other hosts"}, problem.Texts(s.check()))
+	s.Store, s.PeerListen = "etcd://127.0.0.1/vespo", "10.0.0.1:7070"
+	s.OpenStore = func(context.Context, cluster.Options) (cluster.Store, error) { return nil, nil }
+	require.Empty(t, s.check())
+	s.Label = append(s.Label, "zone=", "gpu")
+	require.Len(t, s.check(), 2)
+}
