@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,4 +106,45 @@ func TestDrainedHostsClaimNothing(t *testing.T) {
 	mine, err = a.Claim(t.Context(), "s", at.Add(time.Minute))
 	require.NoError(t, err)
 	require.True(t, mine)
+}
+
+// TestDrainWaits waits for a host with a request that is stored and held by a worker, and one whose client waits. It fails
+// while there is one of them, and names it.
+func TestDrainWaits(t *testing.T) {
+	server := etcdtest.Start(t)
+	a := newHost(t, server.URL("waits"))
+	address := a.listenForPeers()
+	a.start()
+	a.addQueue("timeout", "1m")
+	at, client := a.workersAt(), &http.Client{Timeout: time.Minute}
+	defer client.CloseIdleConnections()
+	var held job
+	status, text, _ := send(client, http.MethodPost, a.url+"/jobs", "stored", "Prefer: respond-async")
+	require.Equal(t, http.StatusAccepted, status, text)
+	a.eventually(func() (ok bool) { held, ok = take(client, at); return ok })
+
+	out, err := a.vespo("", "hosts", "drain", address, "--wait", "2s")
+	require.Error(t, err)
+	require.Contains(t, out, address+" is not drained after 2s: ")
+	a.eventually(func() bool {
+		out, err = a.vespo("", "hosts", "drain", address, "--wait", "3s")
+		return err != nil && strings.Contains(out, "requests: 0, leases of its queues: 1, events: 0")
+	})
+	require.Equal(t, http.StatusOK, answer(client, at, held, "done"))
+
+	waited := make(chan int, 1)
+	go func() {
+		status, _, _ := send(client, http.MethodPost, a.url+"/jobs", "waits")
+		waited <- status
+	}()
+	a.eventually(func() bool {
+		out, err = a.vespo("", "hosts", "drain", address, "--wait", "3s")
+		return err != nil && strings.Contains(out, "requests: 1, leases of its queues: 0, events: 0")
+	})
+	a.eventually(func() (ok bool) { held, ok = take(client, at); return ok })
+	require.Equal(t, http.StatusOK, answer(client, at, held, "done"))
+	require.Equal(t, http.StatusOK, <-waited)
+	out, err = a.vespo("", "hosts", "drain", address, "--wait", "1m")
+	require.NoError(t, err, out)
+	require.Equal(t, address+" is being drained\n"+address+" has nothing in progress\n", out)
 }

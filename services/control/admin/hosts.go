@@ -31,8 +31,16 @@ type Host struct {
 	Slots       int       `json:"slots"`                 // for requests to guests
 	FreeSlots   int       `json:"free_slots"`            // of these, some seconds ago
 	Draining    bool      `json:"draining,omitempty"`    // it is not ready, and takes no work that one host alone does
+	Work        *HostWork `json:"work,omitempty"`        // of a host that is being drained and knows it
 	Away        bool      `json:"away,omitempty"`        // it has a mark, and is not there: no other member is set
 	Own         bool      `json:"own,omitempty"`         // the host that answers
+}
+
+// HostWork is what a host has begun and not ended, about a second ago.
+type HostWork struct {
+	Requests int `json:"requests"` // of clients, also waiting ones
+	Leases   int `json:"leases"`   // requests of its queues that workers hold
+	Events   int `json:"events"`   // of the Lambda API, accepted and not done
 }
 
 // fieldHost names the field with the address of a host.

@@ -7,6 +7,9 @@ type Stats struct {
 	Queues  int // prefixes with a queue
 	Waiting int // requests that no worker holds
 	Leased  int // requests that a worker holds
+	// LeasedHere is the part of Leased that is not in an engine: the requests are in memory or on disk of this host.
+	LeasedHere int
+
 	Workers int // that wait for a request
 
 	Requests budget.Stats // memory of requests
@@ -29,6 +32,7 @@ func (k *Kind) Stats() Stats {
 		s.Leased += line.leased
 		s.Workers += line.workers
 	}
+	s.LeasedHere = s.Leased
 	if k.cfg.Shared != nil {
 		all, away := k.cfg.Shared.Totals()
 		s.Waiting, s.Leased, s.Stored, s.StoredBytes, s.Away = s.Waiting+all.Waiting, s.Leased+all.Leased, all.Stored, all.Bytes, away

@@ -88,6 +88,15 @@ type Member struct {
 	Failing     int                 `json:"failing,omitempty"`     // number of services that it cannot serve
 	Slots       int                 `json:"slots,omitempty"`       // for requests to guests
 	FreeSlots   int                 `json:"free_slots,omitempty"`  // of these, some seconds ago
+	Drained     bool                `json:"drained,omitempty"`     // it knows that it is to be drained
+	Work        Work                `json:"work,omitzero"`         // in progress; announced by a host with Drained alone
+}
+
+// Work is what a host has begun and not ended.
+type Work struct {
+	Requests int `json:"requests,omitempty"` // of clients, also waiting ones
+	Leases   int `json:"leases,omitempty"`   // requests of its queues that workers hold
+	Events   int `json:"events,omitempty"`   // of the Lambda API, accepted and not done
 }
 
 // Options are what a store is opened with.

@@ -18,11 +18,29 @@ type slots struct {
 	at        time.Time
 }
 
-// AttachSlots sets the function that returns the free slots and all of them.
-func (n *Node) AttachSlots(read func() (free, all int)) {
+// Loads are the functions that return what a host is doing.
+type Loads struct {
+	Slots func() (free, all int)
+	Work  func() Work
+}
+
+// AttachLoads makes the load of this host known.
+func (n *Node) AttachLoads(l Loads) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.slots.read = read
+	n.slots.read, n.work = l.Slots, l.Work
+}
+
+// ownWork returns the work to announce, and whether this host is to be drained. The work of other hosts is of no interest, and
+// each change would be a write to the store.
+func (n *Node) ownWork() (w Work, drained bool) {
+	n.mu.Lock()
+	read := n.work
+	n.mu.Unlock()
+	if read == nil || !n.Draining() {
+		return Work{}, false
+	}
+	return read(), true
 }
 
 // readSlots returns the slots to announce. They change with each request, so they are read now and then: each change is a

@@ -81,6 +81,7 @@ type Node struct {
 	hosts  map[string]*peerHost      // guarded by mu, by address
 	holds  map[registry.Digest]*hold // guarded by mu
 	slots  slots                     // guarded by mu
+	work   func() Work               // guarded by mu; nil: not known yet
 	health health                    // guarded by mu
 }
 
@@ -162,9 +163,11 @@ func (n *Node) Announce(ctx context.Context) {
 // Self returns the announcement of this host.
 func (n *Node) Self() Member {
 	slots := n.readSlots()
+	work, drained := n.ownWork()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.self.Slots, n.self.FreeSlots = slots.all, slots.free
+	n.self.Work, n.self.Drained = work, drained
 	return n.self
 }
 

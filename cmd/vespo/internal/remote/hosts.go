@@ -41,6 +41,7 @@ type oneHost struct {
 	Slots       int       `json:"slots"`
 	FreeSlots   int       `json:"free_slots"`
 	Draining    bool      `json:"draining"`
+	Work        *hostWork `json:"work"` // nil: the host does not know yet that it is being drained
 	Away        bool      `json:"away"`
 }
 
@@ -90,14 +91,33 @@ func writeHosts(to *screen, all *hosts) error {
 
 // HostsDrainCmd lets a host be drained.
 type HostsDrainCmd struct {
-	Host string `arg:"" help:"Address of the host, as vespo hosts shows it."`
+	Host string        `arg:"" help:"Address of the host, as vespo hosts shows it."`
+	Wait time.Duration `placeholder:"DURATION" default:"0s" help:"Wait for this long until the host has ended what it has begun; fail if it has not (${default}: do not wait)."`
 
 	clientFlags
 }
 
+// Validate is called by kong.
+func (c *HostsDrainCmd) Validate() error {
+	if c.Wait < 0 {
+		return fmt.Errorf("--wait is %s: it must be 0 or more", c.Wait)
+	}
+	return nil
+}
+
 // Run is called by kong.
 func (c *HostsDrainCmd) Run(ctx context.Context, s stdio.Streams) error {
-	return drainHost(ctx, s, &c.clientFlags, "drain", c.Host)
+	if err := drainHost(ctx, s, &c.clientFlags, "drain", c.Host); err != nil || c.Wait == 0 {
+		return err
+	}
+	if err := c.await(ctx); err != nil {
+		return err
+	}
+	if c.Format == formatJSON {
+		return nil
+	}
+	_, err := fmt.Fprintf(s.Out, "%s has nothing in progress\n", stdio.Printable(c.Host))
+	return err
 }
 
 // HostsUndrainCmd ends that a host is drained.

@@ -7,6 +7,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/lambda"
 )
 
 // hosts returns the reader of the hosts of a common catalogue; nil without one.
@@ -38,6 +39,7 @@ func (c *core) hosts() admin.HostsReader {
 				Slots:       m.Slots,
 				FreeSlots:   m.FreeSlots,
 				Draining:    slices.Contains(view.Drained, m.Address),
+				Work:        workOf(m),
 				Own:         m.Address == c.node.Address(),
 			})
 		}
@@ -50,6 +52,14 @@ func (c *core) hosts() admin.HostsReader {
 	}
 }
 
+// workOf returns the work of a host that is being drained and knows it; else nil.
+func workOf(m cluster.Member) *admin.HostWork {
+	if !m.Drained {
+		return nil
+	}
+	return &admin.HostWork{Requests: m.Work.Requests, Leases: m.Work.Leases, Events: m.Work.Events}
+}
+
 // drainHost returns the function that lets a host be drained; nil without a common catalogue.
 func (c *core) drainHost() func(ctx context.Context, host string, on bool) error {
 	if c.node == nil {
@@ -58,9 +68,26 @@ func (c *core) drainHost() func(ctx context.Context, host string, on bool) error
 	return c.node.Drain
 }
 
-// attachSlots lets this host announce its slots, without those that are spare for new versions.
-func (c *core) attachSlots(gate *admission.Gate, all int) {
-	if c.node != nil {
-		c.node.AttachSlots(func() (int, int) { return max(0, all-gate.Stats().InFlight), all })
+// attachLoads lets this host announce its slots, without the spare ones for new versions, and its work.
+func (c *core) attachLoads(gate *admission.Gate, all int) {
+	if c.node == nil {
+		return
 	}
+	c.node.AttachLoads(cluster.Loads{
+		Slots: func() (int, int) { return max(0, all-gate.Stats().InFlight), all },
+		Work:  c.work,
+	})
+}
+
+// work returns what this host has begun. A request of any kind of service holds a place of one gate, or waits for one.
+func (c *core) work() (w cluster.Work) {
+	for _, g := range c.sources.Gates {
+		s := g.Gate.Stats()
+		w.Requests += s.InFlight + s.Queued
+	}
+	w.Leases = c.sources.Queues.Stats().LeasedHere
+	if api, ok := c.lambda.(*lambda.Handler); ok {
+		w.Events = api.Stats().Events
+	}
+	return w
 }

@@ -135,7 +135,6 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err != nil {
 		return nil, err
 	}
-	c.attachSlots(gate, cfg.Slots)
 	own, limits := admissions(cfg), cfg.limits()
 	c.sources.Gates = instrumentGates(limits, gate, own)
 	c.deployer = deploy.New(deploy.Config{
@@ -172,6 +171,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err := c.openLambda(ctx, list, cfg, dataDir, routing, log); err != nil {
 		return nil, err
 	}
+	c.attachLoads(gate, cfg.Slots)
 	c.measure(routing, management)
 	return c, list.Open(ctx, parts.Part{Name: "the services", Close: c.closeServices})
 }
