@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,7 +42,10 @@ func TestPlaces(t *testing.T) {
 	third()
 }
 
-// TestSurge keeps a host from preparing a module until a place is free. One that has no module is not kept.
+// placeTime is the time after which a host prepares without a place.
+const placeTime = 30 * time.Second
+
+// TestSurge keeps a host from preparing a module until a place is free. Changes without a module are served meanwhile.
 func TestSurge(t *testing.T) {
 	server := etcdtest.Start(t)
 	all := hostsOf(t, server.URL("surge"), 2)
@@ -59,7 +63,16 @@ func TestSurge(t *testing.T) {
 	status, answer = all[0].post("/services/add", url.Values{"prefix": {"hello"}}, guest(t, "hello"))
 	require.Equal(t, http.StatusCreated, status, answer)
 	all[1].eventually(func() bool { return all[1].storeState().State == "behind" })
+	status, answer = all[0].redirect("/a", "/3")
+	require.Equal(t, http.StatusOK, status, answer)
+	status, answer = all[0].redirect("/b", "/1")
+	require.Equal(t, http.StatusCreated, status, answer)
+	require.True(t, within(placeTime/2, func() bool { return all[1].seen("/a") == "/3" && all[1].seen("/b") == "/1" }), "a newer state waits for the module")
+	status, answer = all[0].post("/services/remove", url.Values{"prefix": {"b"}}, nil)
+	require.Equal(t, http.StatusOK, status, answer)
+	require.True(t, within(placeTime/2, func() bool { return all[1].seen("/b") == "" }), "a removal waits for the module")
 	require.Empty(t, all[1].body("/hello"))
+	require.Equal(t, "behind", all[1].storeState().State)
 	_, err := client.Delete(t.Context(), "/surge/places/0001")
 	require.NoError(t, err)
 	all[1].eventually(func() bool { return all[1].body("/hello") == "hello from vespo" })

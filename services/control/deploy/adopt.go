@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
@@ -23,9 +24,9 @@ type Adoption struct {
 	Partial bool
 	// Retry prepares unavailable services again, also if the state leaves them unchanged.
 	Retry bool
-	// Place is called once, before the first version with guests is prepared, and may wait. release is called when all
-	// versions are prepared. Nil: none.
-	Place func(context.Context) (release func())
+	// Place is called once, before the first version with guests is prepared. release is called when all versions are
+	// prepared. Without ok, services with such versions are postponed: they stay as they are. Nil: all are prepared.
+	Place func(context.Context) (release func(), ok bool)
 }
 
 // Adopted describes the outcome of an Adopt.
@@ -36,6 +37,7 @@ type Adopted struct {
 	// Unavailable are the services of the state that this host cannot serve, or serves in an earlier state, sorted by their
 	// text.
 	Unavailable []routekey.Key
+	Postponed   bool // some services have to be adopted again, with a place
 }
 
 // adopted is a version of an adoption, prepared or refused.
@@ -45,6 +47,7 @@ type adopted struct {
 	deployment services.Deployment
 	err        error // why the version is unavailable
 	absent     bool  // its blobs cannot be had at present
+	postponed  bool  // there was no place to prepare it
 }
 
 // adoption is an Adopt in progress. It is confined to one goroutine, except for holds.
@@ -56,8 +59,9 @@ type adoption struct {
 	fresh   map[versionKey]*adopted
 	unclaim func()
 
-	placing sync.Once
-	leave   func() // set within placing: releases the place
+	placing   sync.Once
+	leave     func()      // set within placing: releases the place
+	postponed atomic.Bool // set within placing: there is no place
 
 	mu    sync.Mutex
 	holds []func() // guarded by mu: release blobs
@@ -195,12 +199,21 @@ func (d *Deployer) prepareAdopted(ctx context.Context, ad *adoption) error {
 	return context.Cause(ctx)
 }
 
-// awaitPlace waits for the place of an adoption, if the version has guests.
-func (d *Deployer) awaitPlace(ctx context.Context, ad *adoption, v registry.Version) {
-	if _, guestless := d.cfg.Admission[v.Kind]; ad.Place == nil || guestless {
-		return
-	}
-	ad.placing.Do(func() { ad.leave = ad.Place(ctx) })
+// needsPlace reports whether a version is prepared with a place alone.
+func (d *Deployer) needsPlace(ad *adoption, v registry.Version) bool {
+	_, guestless := d.cfg.Admission[v.Kind]
+	return ad.Place != nil && !guestless
+}
+
+// takePlace takes the place of the adoption, and reports whether there is one.
+func (ad *adoption) takePlace(ctx context.Context) bool {
+	ad.placing.Do(func() {
+		leave, ok := ad.Place(ctx)
+		if ad.postponed.Store(!ok); ok {
+			ad.leave = leave
+		}
+	})
+	return !ad.postponed.Load()
 }
 
 // inOrder returns the fresh versions in the order of the catalogue: of two that exclude each other, the same one is
@@ -221,6 +234,11 @@ func (d *Deployer) adoptVersion(ctx context.Context, ad *adoption, p *adopted) e
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	places := d.needsPlace(ad, p.service.Current)
+	if places && ad.postponed.Load() {
+		p.postponed = true
+		return nil
+	}
 	for _, b := range p.service.Current.Blobs {
 		err := d.holdAdopted(ctx, ad, b.Digest)
 		if unusable(err) && ad.Partial {
@@ -231,7 +249,10 @@ func (d *Deployer) adoptVersion(ctx context.Context, ad *adoption, p *adopted) e
 			return fmt.Errorf("service %s: %w", p.key, err)
 		}
 	}
-	d.awaitPlace(ctx, ad, p.service.Current)
+	if places && !ad.takePlace(ctx) {
+		p.postponed = true
+		return nil
+	}
 	p.deployment, p.err = d.reprepare(ctx, p.service, false)
 	if p.err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -292,6 +313,7 @@ func (d *Deployer) publishAdopted(ctx context.Context, ad *adoption) (Adopted, e
 		return Adopted{}, err
 	}
 	defer unlock()
+	postponed := d.takePostponed(ad)
 	behind := d.takeBehind(ad)
 	placed, fresh := d.placeAdopted(ctx, ad)
 	same := len(placed)+len(ad.removed) == 0 && d.applied.Load()
@@ -321,7 +343,7 @@ func (d *Deployer) publishAdopted(ctx context.Context, ad *adoption) (Adopted, e
 		d.publishLocked(table, placed, ad.removed)
 		d.reportAdopted(ad, results)
 	}
-	return Adopted{State: ad.target, Deployed: results, Removed: ad.removed, Unavailable: d.unavailable()}, nil
+	return Adopted{State: ad.target, Deployed: results, Removed: ad.removed, Unavailable: d.unavailable(), Postponed: postponed}, nil
 }
 
 // placeAdopted returns the placements of the changed services, and the new versions among them. A version that cannot be

@@ -255,6 +255,43 @@ func TestAdoptWithoutBlobsKeepsWhatIsServed(t *testing.T) {
 	require.Zero(t, f.kind.openCount())
 }
 
+// TestAdoptWithoutAPlacePostpones removes a service while versions have no place, and prepares these with one. The place is
+// released once.
+func TestAdoptWithoutAPlacePostpones(t *testing.T) {
+	p := booted(t, t.TempDir(), nil)
+	f, _ := p.follower(t.TempDir())
+	a, b, c := routekey.MustParse("/a"), routekey.MustParse("/b"), routekey.MustParse("/c")
+	p.add(a, "one")
+	p.add(b, "two")
+	f.adopt(p.catalogue())
+	p.add(a, "three")
+	p.add(c, "four")
+	require.NoError(t, p.Remove(t.Context(), b))
+	asked := 0
+	full := func(context.Context) (func(), bool) { asked++; return nil, false }
+	for range 2 {
+		adopted, err := f.Adopt(t.Context(), Adoption{State: p.catalogue(), Partial: true, Place: full})
+		require.NoError(t, err)
+		require.True(t, adopted.Postponed)
+		require.Empty(t, adopted.Unavailable)
+		f.requireServed("/a", "one")
+		for _, path := range []string{"/b", "/c"} {
+			status, _ := f.get(path)
+			require.Equal(t, 404, status, path)
+		}
+	}
+	require.Equal(t, 2, asked)
+	released := 0
+	free := func(context.Context) (func(), bool) { return func() { released++ }, true }
+	adopted, err := f.Adopt(t.Context(), Adoption{State: p.catalogue(), Partial: true, Place: free})
+	require.NoError(t, err)
+	require.False(t, adopted.Postponed)
+	require.Equal(t, 1, released)
+	f.requireLike(p)
+	f.end()
+	require.Zero(t, f.kind.openCount())
+}
+
 func TestFailedAdoptChangesNothing(t *testing.T) {
 	p := booted(t, t.TempDir(), nil)
 	f, blobs := p.follower(t.TempDir())

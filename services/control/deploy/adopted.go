@@ -62,27 +62,45 @@ func (d *Deployer) takeBehind(ad *adoption) []registry.Service {
 	var behind []registry.Service
 	ad.changed = slices.DeleteFunc(ad.changed, func(s registry.Service) bool {
 		served := d.placementAt(s.Key)
-		if served == nil || served.failed() || !ad.lacks(s) {
+		if served == nil || served.failed() || !ad.hasFresh(s, func(p *adopted) bool { return p.absent }) {
 			return false
 		}
-		for _, n := range s.Live() {
-			if p := ad.fresh[versionKey{s.Key, n}]; p != nil {
-				d.closeUnpublished(p.key, p.deployment)
-				delete(ad.fresh, p.versionKey)
-			}
-		}
+		d.dropFresh(ad, s)
 		behind = append(behind, s)
 		return true
 	})
 	return behind
 }
 
-// lacks reports whether blobs of a version of the service are absent.
-func (ad *adoption) lacks(s registry.Service) bool {
+// takePostponed takes those services out of an adoption that have a version without a place, and reports whether there are any.
+func (d *Deployer) takePostponed(ad *adoption) bool {
+	before := len(ad.changed)
+	ad.changed = slices.DeleteFunc(ad.changed, func(s registry.Service) bool {
+		postponed := ad.hasFresh(s, func(p *adopted) bool { return p.postponed })
+		if postponed {
+			d.dropFresh(ad, s)
+		}
+		return postponed
+	})
+	return len(ad.changed) < before
+}
+
+// hasFresh reports whether a fresh version of the service matches.
+func (ad *adoption) hasFresh(s registry.Service, match func(*adopted) bool) bool {
 	return slices.ContainsFunc(s.Live(), func(n registry.Number) bool {
 		p := ad.fresh[versionKey{s.Key, n}]
-		return p != nil && p.absent
+		return p != nil && match(p)
 	})
+}
+
+// dropFresh closes the fresh versions of a service.
+func (d *Deployer) dropFresh(ad *adoption, s registry.Service) {
+	for _, n := range s.Live() {
+		if p := ad.fresh[versionKey{s.Key, n}]; p != nil {
+			d.closeUnpublished(p.key, p.deployment)
+			delete(ad.fresh, p.versionKey)
+		}
+	}
 }
 
 // setBehind remembers the services that an adoption has left as they were. exchange forgets them.

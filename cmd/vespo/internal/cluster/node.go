@@ -258,12 +258,19 @@ func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopt
 	var last *registry.State
 	var retry time.Duration // after which the last state is adopted again; 0: never
 	failed := false
+	place := &turn{node: n}
 	for {
 		state := newer(ctx, catalogue, last, retry)
 		if ctx.Err() != nil {
 			return
 		}
-		done, err := d.Adopt(ctx, deploy.Adoption{State: state, Partial: true, Retry: state == last && !failed, Place: n.place})
+		waited := place.waits() && !failed
+		if waited && state == last && !place.ready(ctx) {
+			retry = place.pause()
+			continue
+		}
+		done, err := d.Adopt(ctx, deploy.Adoption{State: state, Partial: true, Retry: state == last && !failed && !waited, Place: place.take})
+		place.end(done.Postponed)
 		if ctx.Err() != nil {
 			return
 		}
@@ -271,6 +278,10 @@ func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopt
 		if failed, last, retry = err != nil, state, 0; failed {
 			n.log.Warn("the catalogue of the other hosts could not be served; it is tried again", "generation", state.Generation, "error", err)
 			retry = adoptPause
+			continue
+		}
+		if done.Postponed { // newer states are looked at meanwhile
+			retry = place.pause()
 			continue
 		}
 		if len(done.Unavailable) > 0 {
