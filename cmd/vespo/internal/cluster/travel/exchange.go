@@ -37,7 +37,9 @@ type Config struct {
 	Key   ed25519.PrivateKey
 	// HeaderTime is the time until the header of an answer; default 3 s. Compiling takes about as long.
 	HeaderTime time.Duration
-	Log        *slog.Logger
+	// Window is the time for which the rate of an answer is measured; default 2 s.
+	Window time.Duration
+	Log    *slog.Logger
 }
 
 // Exchange sends the code of this host to others, and gets theirs: it is an engine.Elsewhere.
@@ -81,7 +83,7 @@ var _ engine.Elsewhere = (*Exchange)(nil)
 
 // New returns an Exchange. It asks nothing and sends nothing before Attach.
 func New(cfg Config) *Exchange {
-	cfg.HeaderTime = cmp.Or(cfg.HeaderTime, 3*time.Second)
+	cfg.HeaderTime, cfg.Window = cmp.Or(cfg.HeaderTime, 3*time.Second), cmp.Or(cfg.Window, 2*time.Second)
 	return &Exchange{
 		cfg:     cfg,
 		turns:   make(chan struct{}, maxReceiving),

@@ -42,25 +42,41 @@ type other struct {
 	mu     sync.Mutex
 	change func(query map[string][]string, h http.Header, body []byte) []byte // guarded by mu
 	asked  int                                                                // guarded by mu
+	halts  string                                                             // guarded by mu: kind of questions whose answers halt in the middle
 }
+
+// haltTime is how long an answer halts if its client stays.
+const haltTime = 10 * time.Second
 
 func (o *other) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	o.asked++
-	change := o.change
+	change, halts := o.change, r.URL.Query().Has(o.halts)
 	o.mu.Unlock()
-	if change == nil {
+	if change == nil && !halts {
 		o.exchange.ServeHTTP(w, r)
 		return
 	}
 	rec := httptest.NewRecorder()
 	o.exchange.ServeHTTP(rec, r)
-	body := change(r.URL.Query(), rec.Header(), rec.Body.Bytes())
+	body := rec.Body.Bytes()
+	if change != nil {
+		body = change(r.URL.Query(), rec.Header(), body)
+	}
 	rec.Header().Del("Content-Length")
 	for name, values := range rec.Header() {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(rec.Code)
+	if halts {
+		_, _ = w.Write(body[:len(body)/2])
+		_ = http.NewResponseController(w).Flush()
+		body = body[len(body)/2:]
+		select {
+		case <-r.Context().Done():
+		case <-time.After(haltTime):
+		}
+	}
 	_, _ = w.Write(body)
 }
 
@@ -131,10 +147,12 @@ type fresh struct {
 	log    *bytes.Buffer
 }
 
-func newFresh(t *testing.T, others ...*other) *fresh { return newHasty(t, time.Minute, others...) }
+func newFresh(t *testing.T, others ...*other) *fresh {
+	return newHasty(t, time.Minute, time.Minute, others...)
+}
 
-// newHasty is newFresh with a time for the header of an answer.
-func newHasty(t *testing.T, header time.Duration, others ...*other) *fresh {
+// newHasty is newFresh with a time for the header of an answer, and one in which its rate is measured.
+func newHasty(t *testing.T, header, window time.Duration, others ...*other) *fresh {
 	t.Helper()
 	f := &fresh{log: new(bytes.Buffer)}
 	f.Exchange = New(Config{
@@ -145,6 +163,7 @@ func newHasty(t *testing.T, header time.Duration, others ...*other) *fresh {
 			return all
 		},
 		HeaderTime: header,
+		Window:     window,
 		Log:        slog.New(slog.NewTextHandler(f.log, nil)),
 	})
 	f.engine = openEngine(t, "one", f.Exchange)

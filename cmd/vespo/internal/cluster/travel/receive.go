@@ -22,6 +22,7 @@ const (
 	reserved     = 2                // of them for services that wait
 	maxHosts     = 3                // that are asked for one module
 	bodyTime     = 30 * time.Second // of a whole answer
+	minRate      = 1 << 20          // bytes a second of an answer: compiling is faster than a slower one
 	vainTime     = 5 * time.Second  // after which a module is asked for again that no host had
 	failedPause  = 10 * time.Second // for which a host is not asked after a failure
 	forgedPause  = 5 * time.Minute  // after an answer that is refused
@@ -105,21 +106,13 @@ func (x *Exchange) ask(ctx context.Context, what sum, kind string, take func(Hos
 
 // get sends one question.
 func (x *Exchange) get(ctx context.Context, own *attached, h Host, kind string, what sum) (*head, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, bodyTime)
-	defer cancel()
-	resp, err := x.open(ctx, cancel, h, url.Values{kind: {hex.EncodeToString(what[:])}, "likeness": {own.likeness}})
+	a, err := x.open(ctx, h, url.Values{kind: {hex.EncodeToString(what[:])}, "likeness": {own.likeness}})
 	if err != nil {
 		return nil, nil, err
 	}
-	defer resp.Body.Close()
-	return read(&counted{resp.Body, x}, resp.Header.Get(signatureHeader), h.Key)
-}
-
-// open sends a request. cancel is called if no header comes in time.
-func (x *Exchange) open(ctx context.Context, cancel func(), h Host, query url.Values) (*http.Response, error) {
-	header := time.AfterFunc(x.cfg.HeaderTime, cancel)
-	defer header.Stop()
-	return h.Get(ctx, Path, query, http.Header{"Accept-Encoding": {"identity"}})
+	defer a.close()
+	head, snapshot, err := read(a, a.signature, h.Key)
+	return head, snapshot, a.reason(err)
 }
 
 // Code implements engine.Elsewhere.
@@ -130,18 +123,17 @@ func (x *Exchange) Code(ctx context.Context, p *engine.Parcel, to io.Writer) err
 		return errors.New("the host with the code has left")
 	}
 	h := hosts[i]
-	ctx, cancel := context.WithTimeout(ctx, bodyTime)
-	defer cancel()
-	resp, err := x.open(ctx, cancel, h, url.Values{"code": {hex.EncodeToString(p.Code[:])}, "likeness": {own.likeness}})
+	a, err := x.open(ctx, h, url.Values{"code": {hex.EncodeToString(p.Code[:])}, "likeness": {own.likeness}})
 	if err != nil {
 		if !missing(err) {
 			x.failed(h, err)
 		}
 		return err
 	}
-	defer resp.Body.Close()
+	defer a.close()
 	got := sha256.New()
-	n, err := io.Copy(io.MultiWriter(to, got), io.LimitReader(&counted{resp.Body, x}, p.SizeBytes))
+	n, err := io.Copy(io.MultiWriter(to, got), io.LimitReader(a, p.SizeBytes))
+	err = a.reason(err)
 	switch {
 	case err == nil && n < p.SizeBytes:
 		err = io.ErrUnexpectedEOF
@@ -152,18 +144,6 @@ func (x *Exchange) Code(ctx context.Context, p *engine.Parcel, to io.Writer) err
 		x.failed(h, err)
 	}
 	return err
-}
-
-// counted counts received bytes.
-type counted struct {
-	from io.Reader
-	x    *Exchange
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.from.Read(p)
-	c.x.counts.receivedBytes.Add(int64(n))
-	return n, err
 }
 
 // missing reports whether a host has said that it does not have something, or has no time.

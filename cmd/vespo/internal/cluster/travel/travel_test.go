@@ -235,11 +235,29 @@ func TestBrokenTransfersAreFailures(t *testing.T) {
 			if name == "silent" {
 				patience = 3 * time.Second
 			}
-			f := newHasty(t, patience, broken, sound)
+			f := newHasty(t, patience, time.Minute, broken, sound)
 			compiled, _ := serve(t, f.engine, "start")
 			require.False(t, compiled)
 			s := f.Stats()
 			require.Equal(t, []uint64{1, 0, 1}, []uint64{s.Failed, s.Refused, s.Received})
+		})
+	}
+}
+
+// TestSlowHostIsLeft compiles a module whose code another host sends slower than that.
+func TestSlowHostIsLeft(t *testing.T) {
+	for _, kind := range []string{"module", "code"} {
+		t.Run(kind, func(t *testing.T) {
+			slow := newOther(t, "one", "start")
+			slow.halts = kind
+			f := newHasty(t, time.Minute, 50*time.Millisecond, slow)
+			compiled, _ := serve(t, f.engine, "start")
+			require.True(t, compiled, "it waits for the host")
+			require.EqualValues(t, 1, f.Stats().Failed)
+			asked := slow.requests()
+			compiled, _ = serve(t, f.engine, "peek")
+			require.True(t, compiled)
+			require.Equal(t, asked, slow.requests(), "it is not asked again for some time")
 		})
 	}
 }
