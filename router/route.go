@@ -8,6 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/ratelimit"
 )
 
 // Binding configures a Route. It must not be changed after NewRoute.
@@ -19,6 +20,7 @@ type Binding struct {
 	Generation uint64             // for the access log
 	Handler    Handler            // serves the requests
 	Limiter    *admission.Limiter // shared by all versions of the service; nil: requests are not limited
+	Rate       *ratelimit.Limiter // limit of the requests of clients; nil: none
 	Passable   bool               // other hosts of the catalogue may pass requests on to this one
 	Content    string             // digest of the version with its settings and secrets, by which those name it; not for logs
 

@@ -297,13 +297,18 @@ func (rt *Router) await(x *exchange, route *Route) error {
 	return route.Await(x.request.Context())
 }
 
-// serveBy admits the request at a pinned route, calls the handler and unpins the route, unless the handler keeps it.
+// serveBy checks the rate of requests, admits the request at a pinned route, calls the handler and unpins the route, unless the handler keeps it.
 func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 	defer func() {
 		if !x.kept {
 			route.unpin()
 		}
 	}()
+	if route.Rate != nil {
+		if err = x.checkRate(route.Rate); err != nil {
+			return err
+		}
+	}
 	if route.Limiter != nil {
 		if err = x.awaitBody(route.Limiter); err == nil {
 			err = x.admit(route.Limiter)

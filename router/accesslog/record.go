@@ -19,12 +19,13 @@ const (
 	OutcomeBadAnswer     Outcome = "bad answer"  // the answer of the guest, upstream, worker or function was unusable
 	OutcomeUnreachable   Outcome = "unreachable" // no upstream could be reached
 
-	OutcomeRefused    Outcome = "refused"     // the request was invalid, according to the router or the handler
-	OutcomeNotFound   Outcome = "not found"   // no service is bound to a prefix of the path
-	OutcomeNoCapacity Outcome = "no capacity" // shed: the queue was full or the wait too long
-	OutcomeNotReady   Outcome = "not ready"   // the server or the service is not ready yet
-	OutcomeClientGone Outcome = "client gone" // the client disconnected before the response was complete
-	OutcomeAborted    Outcome = "aborted"     // the handler aborted the connection
+	OutcomeRefused     Outcome = "refused"      // the request was invalid, according to the router or the handler
+	OutcomeNotFound    Outcome = "not found"    // no service is bound to a prefix of the path
+	OutcomeNoCapacity  Outcome = "no capacity"  // shed: the queue was full or the wait too long
+	OutcomeRateLimited Outcome = "rate limited" // beyond the rate that the service allows
+	OutcomeNotReady    Outcome = "not ready"    // the server or the service is not ready yet
+	OutcomeClientGone  Outcome = "client gone"  // the client disconnected before the response was complete
+	OutcomeAborted     Outcome = "aborted"      // the handler aborted the connection
 )
 
 // Start is the state of the instance at the start of a request.

@@ -1,5 +1,7 @@
 package schema
 
+import "slices"
+
 // Names of the fields that are common to several kinds.
 const (
 	FieldTimeout   = "timeout"
@@ -10,6 +12,9 @@ const (
 	FieldCronGrace = "cron_grace"
 	FieldOn        = "on"
 	FieldReplicas  = "replicas"
+	FieldRate      = "rate"
+	FieldBurst     = "burst"
+	FieldRateBy    = "rate_by"
 )
 
 // Timeout describes the time limit of a request. help says what it limits, absent what applies without it.
@@ -70,5 +75,35 @@ func Schedules() []Field {
 	}
 }
 
+// Rate describes the limit of the rate of requests, which every kind can have. Package rate reads the values.
+func Rate() []Field {
+	return []Field{
+		{
+			Name:    FieldRate,
+			Type:    Text,
+			Form:    "N/s|N/m|N/h|N/d",
+			Help:    "Answer requests of clients beyond this rate, in requests per second, minute, hour or day, with 429.",
+			Example: "100/s or 30/m",
+			Common:  true,
+		},
+		{
+			Name:   FieldBurst,
+			Type:   Count,
+			Form:   "N",
+			Help:   "Let this many requests of the rate come at once.",
+			Absent: "the N of the rate",
+			Common: true,
+		},
+		{
+			Name:   FieldRateBy,
+			Type:   Text,
+			Form:   "address|service|header:NAME",
+			Help:   "Count the rate for each client by its address (IPv6 by /64), once for the whole service, or for each value of a header field, and by address where a request lacks it.",
+			Absent: "`address`",
+			Common: true,
+		},
+	}
+}
+
 // Shared returns the fields that every kind has without describing them.
-func Shared() []Field { return append(Middleware(), Schedules()...) }
+func Shared() []Field { return slices.Concat(Middleware(), Schedules(), Rate()) }

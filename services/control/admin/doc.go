@@ -63,6 +63,9 @@
 //	use        a middleware module in front of the service, as an address or a form file; repeatable, outermost first
 //	use_config a setting or secret of the middleware, NAME=VALUE; repeatable
 //	cron       a schedule, such as "*/5 * * * * POST /tick": see package schedule; repeatable
+//	rate       the rate of requests that clients may send, such as 100/s or 30/m
+//	burst      the number of requests of the rate that may come at once
+//	rate_by    "address", "service" or "header:NAME": what the rate is counted by
 //	cron_grace how long ago a missed time may be to be made up for, a Go duration
 //
 // Instead of a module, a prefix can be bound by one of the fields upstream, static, function, exec or queue,

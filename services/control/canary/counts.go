@@ -34,7 +34,7 @@ type counts struct {
 // add counts a request. Requests that the version has not seen, or that their client has given up, are left out.
 func (c *counts) add(rec *accesslog.Record) {
 	switch rec.Outcome {
-	case accesslog.OutcomeNoCapacity, accesslog.OutcomeNotReady, accesslog.OutcomeClientGone:
+	case accesslog.OutcomeNoCapacity, accesslog.OutcomeRateLimited, accesslog.OutcomeNotReady, accesslog.OutcomeClientGone:
 		return
 	}
 	c.requests.Add(1)

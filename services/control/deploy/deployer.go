@@ -41,6 +41,7 @@ type Deployer struct {
 	behind   map[routekey.Key]registry.Service // guarded by mu: states of services that serve an earlier one, for want of blobs
 	retired  map[routekey.Key][]*live          // guarded by mu; not closed yet, oldest first
 	limiters map[limiterKey]*sharedLimiter     // guarded by mu
+	rates    map[rateKey]*sharedRate           // guarded by mu
 	start    startQueue                        // guarded by mu
 	awaiting int                               // guarded by mu: requests waiting for a service to start
 	declared progress                          // guarded by mu: services of the first Apply
@@ -125,6 +126,7 @@ func New(cfg Config) *Deployer {
 		behind:   make(map[routekey.Key]registry.Service),
 		retired:  make(map[routekey.Key][]*live),
 		limiters: make(map[limiterKey]*sharedLimiter),
+		rates:    make(map[rateKey]*sharedRate),
 	}
 	d.closing, d.beginClosing = context.WithCancel(context.Background())
 	d.draining, d.stopDrain = context.WithCancel(context.Background())

@@ -287,6 +287,7 @@ func (h *house) end() {
 	require.False(h.t, h.Ready())
 	require.Zero(h.t, h.kind.openCount(), "deployments are left open")
 	require.Empty(h.t, h.limiters, "limiters are left over")
+	require.Empty(h.t, h.rates, "limits of rates are left over")
 	require.NoError(h.t, h.files.Close())
 }
 

@@ -20,6 +20,7 @@ type live struct {
 	service    registry.Service    // immutable; with this version alone
 	deployment services.Deployment // immutable
 	limiter    *sharedLimiter      // immutable; nil while starting
+	rate       *sharedRate         // immutable; nil if the rate of requests is not limited
 	route      *router.Route       // immutable
 	since      time.Time           // immutable; time of creation
 	problem    error               // immutable; why it is unavailable, else nil
@@ -58,6 +59,9 @@ func (d *Deployer) newLive(service registry.Service, deployment services.Deploym
 	l.limiter = d.useLimiter(service)
 	b := d.binding(service, deployment)
 	b.Limiter = l.limiter.Limiter
+	if l.rate = d.useRate(service); l.rate != nil {
+		b.Rate = l.rate.Limiter
+	}
 	if code, ok := deployment.(services.Loader); ok && d.cfg.Forward != nil {
 		b.Passable, b.Content = true, string(service.Current.ContentDigest())
 		b.Handler = d.cfg.Forward(service, b.Content, deployment, code)
@@ -114,13 +118,14 @@ func (d *Deployer) useLimiter(service registry.Service) *sharedLimiter {
 	return s
 }
 
-// dropLimiter removes a user from the limiter and deletes the limiter with its last user.
+// dropLimiter removes a user from the limiters and deletes each with its last user.
 func (d *Deployer) dropLimiter(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if l.limiter.users--; l.limiter.users == 0 {
 		delete(d.limiters, d.limiterKey(l.service))
 	}
+	d.dropRateLocked(l.rate)
 }
 
 // close closes the deployment and drops its limiter. No request can arrive any more.

@@ -8,6 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/rate"
 	"github.com/vespo-dev/vespo/services/schedule"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -16,6 +17,7 @@ import (
 func (d *Deployer) Validate(spec services.Spec) error {
 	violations := append(d.checkSpec(spec), d.checkMiddleware(spec)...)
 	violations = append(violations, d.checkSchedules(spec)...)
+	violations = append(violations, rate.Check(spec.Manifest)...)
 	err := d.askKind(spec)
 	var told *problem.Problem
 	switch {

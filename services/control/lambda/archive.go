@@ -77,9 +77,14 @@ func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) error
 	return nil // the deployment reports the error
 }
 
+// keptAlways returns the names of the fields that a change of the kind keeps.
+func keptAlways() []string {
+	return []string{schema.FieldUseConfig, schema.FieldCron, schema.FieldCronGrace, schema.FieldRate, schema.FieldBurst, schema.FieldRateBy}
+}
+
 // shared returns the fields of a manifest that another kind has too, and the settings of the middleware.
 func shared(m registry.Manifest, kind schema.Kind) registry.Manifest {
-	names := []string{schema.FieldUseConfig, schema.FieldCron, schema.FieldCronGrace}
+	names := keptAlways()
 	for _, f := range (schema.Kinds{kind}).Fields() {
 		names = append(names, f.Name)
 	}
@@ -90,7 +95,7 @@ func shared(m registry.Manifest, kind schema.Kind) registry.Manifest {
 // earlier program are kept, and what the kinds have in common.
 func (h *Handler) useProgram(archive []byte, spec *services.Spec, s *settings) error {
 	code := services.Blob{Field: fieldPackage, Digest: registry.DigestOf(archive), Content: archive}
-	kept := []string{schema.FieldTimeout, schema.FieldUseConfig, schema.FieldCron, schema.FieldCronGrace}
+	kept := append(keptAlways(), schema.FieldTimeout)
 	if hasVariables(spec.Manifest) {
 		kept = append(kept, fieldConfig)
 	}

@@ -10,7 +10,7 @@ import (
 
 // Sizes of Counters.
 const (
-	Outcomes = 17 // the last one is that of unknown ones
+	Outcomes = 18 // the last one is that of unknown ones
 	Classes  = 6  // of statuses; the first is that of requests without a response
 	Starts   = 3
 	Bounds   = 14 // of Classic
@@ -21,7 +21,7 @@ func OutcomeNames() [Outcomes]accesslog.Outcome {
 	return [Outcomes]accesslog.Outcome{
 		accesslog.OutcomeOK, accesslog.OutcomeExit, accesslog.OutcomeTrap, accesslog.OutcomeOutOfMemory, accesslog.OutcomeStackOverflow,
 		accesslog.OutcomeDeadline, accesslog.OutcomeWorkLimit, accesslog.OutcomeHostError, accesslog.OutcomeBadAnswer, accesslog.OutcomeUnreachable,
-		accesslog.OutcomeRefused, accesslog.OutcomeNotFound, accesslog.OutcomeNoCapacity, accesslog.OutcomeNotReady,
+		accesslog.OutcomeRefused, accesslog.OutcomeNotFound, accesslog.OutcomeNoCapacity, accesslog.OutcomeRateLimited, accesslog.OutcomeNotReady,
 		accesslog.OutcomeClientGone, accesslog.OutcomeAborted, "other",
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
-// serviceFields returns the fields of a service that a project can set: those of modules, but for the module, and its
-// schedules.
+// serviceFields returns the fields of a service that a project can set: those of modules, but for the module, its
+// schedules and the limit of its rate.
 func serviceFields() []schema.Field {
 	var fields []schema.Field
-	for _, f := range append(wasm.Description().Forms[0].Fields, schema.Schedules()...) {
+	for _, f := range slices.Concat(wasm.Description().Forms[0].Fields, schema.Schedules(), schema.Rate()) {
 		if !f.Type.IsBlob() && !f.Internal {
 			fields = append(fields, f)
 		}

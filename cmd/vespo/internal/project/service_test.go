@@ -13,6 +13,7 @@ func TestServiceOfTheSettings(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:              `{}`,
 		`{"service": {}}`: `{}`,
+		`{"service": {"rate": "10/s", "burst": 20}}`:                                                                                `{"burst":20,"rate":"10/s"}`,
 		`{"service": {"cron": ["@daily POST /x"], "cron_grace": "10m"}}`:                                                            `{"cron":["@daily POST /x"],"cron_grace":"10m0s"}`,
 		`{"service": {"memory": "32MiB", "timeout": "1s", "allow": ["https://a.example"], "config": {"k": "v"}, "cgi_args": true}}`: `{"allow":["https://a.example"],"cgi_args":true,"config":{"k":"v"},"memory":33554432,"timeout":"1s"}`,
 	} {

@@ -125,10 +125,9 @@ Every bound of a server: its default, its flag, and what happens when it acts. T
 | what services cost, by hour: 400 days, 1 GiB, and 100,000 rows of an answer | [usage](usage.md#sums-of-services) |
 | requests and answers of queues, of functions | [queues](queue.md), [functions](functions.md#requests-and-answers) |
 | records of the log that wait for a slow reader: 1 MiB | [when the output is blocked](operations.md#when-the-output-is-blocked) |
+| rate of requests to a service: none unless it has a ` + "`--rate`" + `; clients whose rate it counts: 65,536, of about 50 bytes each | [rate limits](rate-limits.md) |
 | length of a path: 8 KiB; fields of a header: 256 | [problems](operations.md#problems) |
 | services of a server | no bound. Unused ones release their memory (` + "`--idle`" + `) |
-
-There is no limit on the rate of requests.
 `)
 	return b.String()
 }

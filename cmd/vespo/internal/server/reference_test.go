@@ -115,6 +115,8 @@ and the items of objects as ` + "`NAME=VALUE`" + `.
 	writeFields(&b, schema.Middleware())
 	b.WriteString("\n## Schedules, for all kinds\n\n")
 	writeFields(&b, schema.Schedules())
+	b.WriteString("\n## Rate limits, for all kinds\n\n")
+	writeFields(&b, schema.Rate())
 	return b.String()
 }
 

@@ -101,6 +101,7 @@ const reasons = {
   unreachable: "no upstream could be reached: is it running?",
   refused: "the request itself was wrong",
   "no capacity": "no slot was free in time: the service is overloaded",
+  "rate limited": "there were more requests than its rate allows",
   "not ready": "the version could not be prepared, or was starting",
   "client gone": "the client left",
   aborted: "the connection was cut after the answer had begun",
