@@ -69,15 +69,32 @@ func (b *burden) part() *burdenPart {
 	return p
 }
 
-// add adds bytes, fewer than 0 to remove them, and returns the common count.
+// add adds bytes, fewer than 0 to remove them, and returns the common count. What is held is never more than the common count and
+// the parts together, not for a moment: bytes on their way from one to the other are in both.
 func (b *burden) add(part *burdenPart, bytes int64) (held int64) {
 	if b.batch == 0 {
 		return b.held.Add(bytes)
 	}
-	if n := part.held.Add(bytes); -b.batch <= n && n <= b.batch {
-		return b.held.Load()
+	for {
+		before := part.held.Load()
+		after := before + bytes
+		switch {
+		case -b.batch <= after && after <= b.batch:
+			if part.held.CompareAndSwap(before, after) {
+				return b.held.Load()
+			}
+		case after < 0:
+			if part.held.CompareAndSwap(before, 0) {
+				return b.held.Add(after)
+			}
+		default:
+			held = b.held.Add(after)
+			if part.held.CompareAndSwap(before, 0) {
+				return held
+			}
+			b.held.Add(-after)
+		}
 	}
-	return b.held.Add(part.held.Swap(0))
 }
 
 // sum returns the bytes held. It is exact while no request begins or ends.

@@ -78,18 +78,23 @@ func TestBurdenOfManyProcessors(t *testing.T) {
 				}
 				mine = mine[:0]
 			}
-			for i := range rounds {
+			take := func() bool {
 				l, err := b.take(requestWith(1, 4<<10, 0))
 				if err != nil {
-					give()
-					continue
+					return false
 				}
 				if n := held.Add(l.bytes); n > most {
 					t.Errorf("%d bytes are held, limit %d", n, most)
 				}
-				if mine = append(mine, l); i%64 == 0 {
+				mine = append(mine, l)
+				return true
+			}
+			for i := range rounds {
+				if !take() || i%64 == 0 {
 					give()
 				}
+			}
+			for take() { // up to the limit
 			}
 			give()
 		})
