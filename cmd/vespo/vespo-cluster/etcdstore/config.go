@@ -214,7 +214,7 @@ func (c Config) connect(options ...grpc.DialOption) (client, tokens *clientv3.Cl
 		if tokens, err = c.dial(); err != nil {
 			return nil, nil, err
 		}
-		user := &login{user: c.User, password: c.Password, anonymous: tokens}
+		user := &login{user: c.User, password: c.Password, anonymous: tokens, timeout: c.RequestTimeout}
 		options = append(options, user.dialOptions()...)
 	}
 	if client, err = c.dial(options...); err != nil && tokens != nil {
