@@ -27,8 +27,18 @@ func openAt(t testing.TB, address string, change ...func(*Config)) *Store {
 	return s
 }
 
-func TestConformance(t *testing.T) {
-	engine := enginetest.StartPostgres(t, "synchronous_commit=off") // what must wait for the disk does anyway
+func TestConformance(t *testing.T) { conform(t, "read committed") }
+
+// TestIsolation uses databases whose default isolation is not PostgreSQL's own.
+func TestIsolation(t *testing.T) {
+	for _, level := range []string{"repeatable read", "serializable"} {
+		t.Run(level, func(t *testing.T) { conform(t, level) })
+	}
+}
+
+// conform runs the suite in a database with a default isolation.
+func conform(t *testing.T, isolation string) {
+	engine := enginetest.StartPostgres(t, "synchronous_commit=off", "default_transaction_isolation="+isolation) // a Put waits for the disk anyway
 	var schemas atomic.Int64
 	storetest.Run(t, func(*testing.T) storetest.Open {
 		schema := fmt.Sprint("test", schemas.Add(1))

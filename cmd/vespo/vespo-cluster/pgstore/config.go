@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
@@ -108,6 +110,14 @@ func (c Config) String() string {
 	return scheme + "://" + strings.Join(c.Hosts, ",") + "/" + c.Database
 }
 
+// isolate lets the transactions of a connection see what others have committed, as the statements expect: a stricter default of the
+// database or the role makes them fail where they would wait. It is no parameter of the start of a connection, as PgBouncer refuses
+// those, and sets nothing where nothing differs, as other clients get the connection in PgBouncer's mode transaction.
+func isolate(ctx context.Context, conn *pgconn.PgConn) error {
+	const name, level = "default_transaction_isolation", "read committed"
+	return conn.ExecParams(ctx, "SELECT set_config($1, $2, false) WHERE current_setting($1) <> $2", [][]byte{[]byte(name), []byte(level)}, []uint32{pgtype.TextOID, pgtype.TextOID}, nil, nil).Read().Err
+}
+
 // PoolConfig returns the configuration of the client.
 func (c Config) PoolConfig() (*pgxpool.Config, error) {
 	p, err := pgxpool.ParseConfig("host=localhost sslmode=disable user=x") // its settings follow
@@ -120,6 +130,7 @@ func (c Config) PoolConfig() (*pgxpool.Config, error) {
 	conn.ConnectTimeout = c.Timeout
 	conn.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	conn.AfterConnect = isolate
 	conn.RuntimeParams = map[string]string{}
 	conn.Fallbacks = nil
 	for i, hostport := range c.Hosts {

@@ -26,8 +26,18 @@ func openAt(t testing.TB, address string, change ...func(*Config)) *Stores {
 	return s
 }
 
-func TestConformance(t *testing.T) {
-	engine := enginetest.StartPostgres(t, "synchronous_commit=off") // kv_write waits for the disk anyway
+func TestConformance(t *testing.T) { conform(t, "read committed") }
+
+// TestIsolation uses databases whose default isolation is not PostgreSQL's own.
+func TestIsolation(t *testing.T) {
+	for _, level := range []string{"repeatable read", "serializable"} {
+		t.Run(level, func(t *testing.T) { conform(t, level) })
+	}
+}
+
+// conform runs the suite in a database with a default isolation.
+func conform(t *testing.T, isolation string) {
+	engine := enginetest.StartPostgres(t, "synchronous_commit=off", "default_transaction_isolation="+isolation) // kv_write waits for the disk anyway
 	var schemas atomic.Int64
 	clock := storetest.NewClock()
 	fresh := func() func(*Config) {
