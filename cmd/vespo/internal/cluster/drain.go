@@ -85,9 +85,14 @@ func (n *Node) setDraining(on bool) {
 	case was && !on:
 		n.log.Info("this host is not drained any more")
 	}
-	if err := n.memory.set(on); err != nil {
+	err := n.memory.set(on) // again and again, until it is stored
+	switch failed := err != nil; {
+	case failed && !n.unstored:
 		n.log.Error("it could not be stored whether this host is drained; a start without the store of the catalogue will not know it", "error", err)
+	case !failed && n.unstored:
+		n.log.Info("it is stored whether this host is drained")
 	}
+	n.unstored = err != nil
 }
 
 // Claim reports whether this host may run a schedule for a time: see Store. A host that is being drained runs none.

@@ -73,8 +73,9 @@ type Node struct {
 	knownMu sync.Mutex
 	askedAt time.Time // guarded by knownMu: when known has last asked the store in vain
 
-	drainMu sync.Mutex
-	memory  *memory // guarded by drainMu; nil: nothing is kept
+	drainMu  sync.Mutex
+	memory   *memory // guarded by drainMu; nil: nothing is kept
+	unstored bool    // guarded by drainMu: the last write of memory has failed
 
 	mu     sync.Mutex
 	self   Member                    // guarded by mu

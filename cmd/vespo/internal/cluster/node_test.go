@@ -1,14 +1,19 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
+	"io/fs"
 	"log/slog"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
 )
@@ -52,13 +57,56 @@ func TestExtendedHold(t *testing.T) {
 	})
 }
 
+// full is a directory on a disk that may be full.
+type full struct {
+	durable.FS
+	on bool
+}
+
+func (f *full) Create(name string, mode fs.FileMode) (durable.File, error) {
+	if f.on {
+		return nil, syscall.ENOSPC
+	}
+	return f.FS.Create(name, mode)
+}
+
+// TestFullDiskIsLoggedOnce drains a host whose disk is full, which each look at the store tries to note.
+func TestFullDiskIsLoggedOnce(t *testing.T) {
+	disk := &full{FS: durable.Dir(t.TempDir()), on: true}
+	store := &listed{drained: []string{"a:1"}}
+	var log bytes.Buffer
+	cfg := NodeConfig{Store: store, Address: "a:1", Dir: disk, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	n, err := NewNode(cfg)
+	require.NoError(t, err)
+	look := func() {
+		_, err := n.look(t.Context())
+		require.NoError(t, err)
+	}
+	for range 10 {
+		look()
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), "%s", &log)
+	disk.on = false
+	look()
+	require.Contains(t, log.String(), "it is stored")
+	again, err := NewNode(cfg)
+	require.NoError(t, err)
+	require.True(t, again.Draining())
+	store.drained, disk.on = nil, true
+	look()
+	require.Equal(t, 2, strings.Count(log.String(), "level=ERROR"), "%s", &log)
+}
+
 // listed is a store with some hosts.
 type listed struct {
 	Store
 	members []Member
+	drained []string
 }
 
-func (s *listed) View(context.Context) (View, error) { return View{Members: s.members}, nil }
+func (s *listed) View(context.Context) (View, error) {
+	return View{Members: s.members, Drained: s.drained}, nil
+}
 
 // TestHostsThatLeaveAreForgotten keeps clients of the hosts alone that are there.
 func TestHostsThatLeaveAreForgotten(t *testing.T) {

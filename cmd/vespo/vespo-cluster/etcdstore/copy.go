@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 	"weak"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
@@ -88,20 +89,47 @@ func (s *Store) markOf(state *registry.State) (m cluster.Mark) {
 	return m
 }
 
+// copyRetry is the time after which a copy is written again that could not be, as on a full disk.
+const copyRetry = 10 * time.Second
+
 // keepCopy saves each state of Keep until Close. A state that another one follows soon may be left out.
 func (s *Store) keepCopy(c *copied) {
 	failed := false
-	for state := range s.kept.Watch(s.running) {
+	var state *registry.State
+	for {
+		state = s.nextKept(state, failed)
+		if s.running.Err() != nil {
+			return
+		}
 		mark := s.markOf(state)
 		if mark.Commit == "" {
 			continue
 		}
 		err := c.save(context.WithoutCancel(s.running), state, mark)
-		if err != nil && !failed {
+		switch {
+		case err != nil && !failed:
 			s.log.Error("the copy of the catalogue cannot be written; this host could not start without its store", "error", err)
+		case err == nil && failed:
+			s.log.Info("the copy of the catalogue is written again", "generation", state.Generation)
 		}
 		failed = err != nil
 	}
+}
+
+// nextKept waits for another state of Keep than the last one. With retry, it returns that one again after copyRetry.
+func (s *Store) nextKept(last *registry.State, retry bool) *registry.State {
+	ctx := s.running
+	if retry {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, copyRetry)
+		defer cancel()
+	}
+	for state := range s.kept.Watch(ctx) {
+		if state != last {
+			return state
+		}
+	}
+	return last
 }
 
 // Mark implements cluster.Store.

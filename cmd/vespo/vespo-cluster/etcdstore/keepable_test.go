@@ -1,16 +1,63 @@
 package etcdstore
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
 )
+
+// fullDisk is the store of a copy whose disk is full for some commits.
+type fullDisk struct {
+	registry.Store
+	fails int
+	saved *registry.State
+}
+
+func (d *fullDisk) Commit(_ context.Context, _, next *registry.State) error {
+	if d.fails > 0 {
+		d.fails--
+		return syscall.ENOSPC
+	}
+	d.saved = next
+	return nil
+}
+
+// TestCopyIsWrittenAfterAFullDisk keeps a state while the disk is full, which no other state follows.
+func TestCopyIsWrittenAfterAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		running, end := context.WithCancel(t.Context())
+		var log bytes.Buffer
+		s := &Store{running: running, log: slog.New(slog.NewTextHandler(&log, nil))}
+		s.current, s.commit = &registry.State{Generation: 7}, "commit"
+		s.rememberLocked()
+		disk := &fullDisk{fails: 3}
+		var keeping sync.WaitGroup
+		keeping.Go(func() { s.keepCopy(&copied{store: disk, saved: &registry.State{}}) })
+		s.Keep(s.current)
+		synctest.Wait()
+		require.Nil(t, disk.saved)
+		time.Sleep(3*copyRetry + time.Second)
+		synctest.Wait()
+		require.NotNil(t, disk.saved, "it is not tried again")
+		require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), "%s", &log)
+		require.Contains(t, log.String(), "is written again")
+		end()
+		keeping.Wait()
+	})
+}
 
 // TestEarlierStatesAreReleased checks that the store knows the marks of earlier states, and not the states.
 func TestEarlierStatesAreReleased(t *testing.T) {
