@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
@@ -197,18 +197,16 @@ func TestWithoutChildren(t *testing.T) {
 
 // A child exits when its parent is gone.
 func TestChildEndsWithoutItsParent(t *testing.T) {
-	r, w := io.Pipe()
-	ended := make(chan int)
-	go func() {
-		j, err := readJob(r)
-		if err != nil {
-			panic(err)
-		}
-		ended <- j.serve(r, io.Discard, io.Discard)
-	}()
-	require.NoError(t, writeJob(w, job{Dir: t.TempDir(), MemoryBytes: 1 << 40}, guests.Long(t, "hello", 1000, 1000), nil))
-	require.NoError(t, w.Close())
-	require.Equal(t, exitDeserted, <-ended)
+	path, err := os.Executable()
+	require.NoError(t, err)
+	child := exec.Command(path, "serve")
+	stdin, err := child.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	require.NoError(t, writeJob(stdin, job{Dir: t.TempDir(), MemoryBytes: 1 << 40}, guests.Long(t, "hello", 1000, 1000), nil))
+	require.NoError(t, stdin.Close())
+	_ = child.Wait()
+	require.Equal(t, exitDeserted, child.ProcessState.ExitCode())
 }
 
 func TestBrokenJobs(t *testing.T) {
