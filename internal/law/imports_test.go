@@ -171,6 +171,7 @@ var testPackages = []string{
 	"registry/storetest",
 	"services/kv/storetest",
 	"services/queues/storetest",
+	"services/events/storetest",
 	"services/observe/tally/tallytest",
 	"services/servicetest", // runs kinds for tests
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
@@ -16,7 +18,7 @@ const maxDeadLetterBytes = 64 << 20
 // followed by whole ones. It is not safe for concurrent use.
 type DeadLetters struct {
 	name      string
-	file      *os.File
+	file      *os.File // nil: not open
 	sizeBytes int64
 	maxBytes  int64
 	torn      bool // the last line may not be whole
@@ -35,9 +37,11 @@ func (d *DeadLetters) open() error {
 		return fmt.Errorf("open the file of dead letters: %w", err)
 	}
 	d.file = f
-	if err := d.endLine(); err != nil {
+	if err := errors.Join(d.endLine(), durable.SyncDir(filepath.Dir(d.name))); err != nil {
+		d.file = nil
 		return errors.Join(fmt.Errorf("open the file of dead letters: %w", err), f.Close())
 	}
+	d.torn = false
 	return nil
 }
 
@@ -62,10 +66,15 @@ func (d *DeadLetters) endLine() error {
 	return err
 }
 
-// Write appends one line.
+// Write appends one line. When it returns nil, the line is on disk.
 func (d *DeadLetters) Write(line []byte) (int, error) {
 	if d.sizeBytes > 0 && d.sizeBytes+int64(len(line)) > d.maxBytes {
-		if err := errors.Join(d.file.Close(), os.Rename(d.name, d.name+".1"), d.open()); err != nil {
+		if err := d.rotate(); err != nil {
+			return 0, err
+		}
+	}
+	if d.file == nil {
+		if err := d.open(); err != nil {
 			return 0, err
 		}
 	}
@@ -77,8 +86,28 @@ func (d *DeadLetters) Write(line []byte) (int, error) {
 	n, err := d.file.Write(line)
 	d.sizeBytes += int64(n)
 	d.torn = err != nil
-	return n, err
+	return n, errors.Join(err, d.file.Sync())
 }
 
-// Close makes all lines durable and closes the file.
-func (d *DeadLetters) Close() error { return errors.Join(d.file.Sync(), d.file.Close()) }
+// rotate closes and renames the file.
+func (d *DeadLetters) rotate() error {
+	if d.file != nil {
+		err := d.file.Close()
+		if d.file = nil; err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(d.name, d.name+".1"); err != nil {
+		return err
+	}
+	d.sizeBytes = 0
+	return nil
+}
+
+// Close closes the file.
+func (d *DeadLetters) Close() error {
+	if d.file == nil {
+		return nil
+	}
+	return d.file.Close()
+}

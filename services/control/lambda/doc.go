@@ -22,12 +22,13 @@
 //
 // # Events
 //
-// An invocation of type Event is acknowledged once it is queued. The queue is in memory, bounded
-// in number and in bytes. Failed events are retried after the delays in Config.Retries. Events
-// that still fail, and events still queued at shutdown, are written to Config.DeadLetters.
+// An invocation of type Event is acknowledged once it is in Config.Events. [Handler.Run] leases events, and renews the lease
+// during an attempt. Failed events are retried after the delays in Config.Retries, and then written to Config.DeadLetters.
+// Events that are in progress at the end of Run and do not succeed are given back: they run at the next start, or on
+// another host.
 //
 // # Concurrency
 //
 // A Handler has no lock of its own. The locks of its parts are never nested.
-// [Handler.Run] owns the goroutines that process queued events, and waits for them.
+// [Handler.Run] owns the goroutines that process events, and waits for them.
 package lambda

@@ -1,18 +1,19 @@
 package lambda
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"log/slog"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/event/invocation"
-	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/events"
 )
 
 // maxEventBytes bounds the payload of an Event.
@@ -25,192 +26,113 @@ const maxThrottles = 20
 // maxPause is the longest delay before such a retry.
 const maxPause = time.Minute
 
-// stopped is the condition of events that were still queued at shutdown.
-const stopped = "ServerStopped"
-
 // event is an asynchronous invocation.
 type event struct {
-	target    target
-	call      *invocation.Call
-	payload   []byte
-	attempts  int // failed by the function
-	throttles int // refused for lack of capacity
+	target  target
+	call    *invocation.Call
+	payload []byte
+	events.Progress
 }
 
-// events is the queue of events. It is safe for concurrent use.
-type events struct {
-	cfg    *Config
-	bytes  *budget.Budget // for queued payloads
-	queue  chan *event
-	places chan struct{} // one for each accepted event until it is done, including those waiting for a retry
-
-	mu   sync.Mutex // also serialises writes of dead letters, so that lines stay whole
-	over bool       // guarded by mu
+// storedEvent is the head of a stored event: all but its payload.
+type storedEvent struct {
+	Name      string `json:"name"`
+	Service   string `json:"service"` // routekey.Key in its String form
+	ARN       string `json:"arn"`
+	Executed  string `json:"executed"`
+	RequestID string `json:"request_id"`
+	TraceID   string `json:"trace_id"`
+	Context   string `json:"client_context,omitempty"`
 }
 
-func newEvents(cfg *Config) *events {
-	return &events{cfg: cfg, bytes: budget.New(cfg.EventBytes), queue: make(chan *event, cfg.Events), places: make(chan struct{}, cfg.Events)}
+// errEvent is matched by errors about a stored event that this program cannot read.
+var errEvent = errors.New("the stored event has no known form")
+
+// encode returns the stored form: the length of the head in 4 bytes, the head in JSON, and the payload.
+func (e *event) encode() []byte {
+	head, err := json.Marshal(storedEvent{
+		Name:      e.target.name,
+		Service:   e.target.key.String(),
+		ARN:       e.target.arn,
+		Executed:  e.target.executed,
+		RequestID: e.call.RequestID,
+		TraceID:   e.call.TraceID,
+		Context:   e.call.ClientContext,
+	})
+	if err != nil { // strings always marshal
+		panic("lambda: an event cannot be encoded: " + err.Error())
+	}
+	content := make([]byte, 0, 4+len(head)+len(e.payload))
+	content = binary.BigEndian.AppendUint32(content, uint32(len(head)))
+	return append(append(content, head...), e.payload...)
 }
 
-// enqueue validates an event and queues it.
-func (h *Handler) enqueue(t target, c *call, payload []byte) error {
+// decodeEvent parses the stored form of an event. The kind of its target is not set.
+func decodeEvent(content []byte) (*event, error) {
+	if len(content) < 4 || uint64(binary.BigEndian.Uint32(content)) > uint64(len(content)-4) {
+		return nil, fmt.Errorf("%w: it is too short", errEvent)
+	}
+	end := 4 + binary.BigEndian.Uint32(content)
+	var s storedEvent
+	if err := json.Unmarshal(content[4:end], &s); err != nil {
+		return nil, fmt.Errorf("%w: %w", errEvent, err)
+	}
+	key, err := routekey.Parse(s.Service)
+	if err != nil || s.Name == "" || s.RequestID == "" {
+		return nil, fmt.Errorf("%w: its head is not complete", errEvent)
+	}
+	return &event{
+		target:  target{name: s.Name, key: key, arn: s.ARN, executed: s.Executed},
+		call:    &invocation.Call{RequestID: s.RequestID, TraceID: s.TraceID, ClientContext: s.Context},
+		payload: content[end:],
+	}, nil
+}
+
+// enqueue validates an event and stores it.
+func (h *Handler) enqueue(ctx context.Context, t target, c *call, payload []byte) error {
 	if len(payload) > maxEventBytes {
 		return tooLarge(maxEventBytes)
 	}
 	if _, err := h.requestFor(context.Background(), t, c, payload); err != nil {
 		return err
 	}
-	e := &event{target: t, call: &c.Call, payload: bytes.Clone(payload)} // clone, as the read buffer is larger
-	return h.events.accept(e)
-}
-
-func (q *events) accept(e *event) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.over {
-		return fail(http.StatusServiceUnavailable, "ServiceException", "the server is shutting down")
-	}
-	full := busy("EventQueueFull", "too many events are queued; try again later")
-	if !q.bytes.For(e.target.name).Take(int64(len(e.payload))) {
-		return full
-	}
-	select {
-	case q.places <- struct{}{}:
-	default:
-		q.bytes.For(e.target.name).Give(int64(len(e.payload)))
-		return full
-	}
-	q.queue <- e // never blocks: it has the capacity of places
-	return nil
-}
-
-// done releases the resources of an event.
-func (q *events) done(e *event) {
-	q.bytes.For(e.target.name).Give(int64(len(e.payload)))
-	<-q.places
-}
-
-// run processes events until ctx is done.
-func (q *events) run(ctx context.Context, carryOut func(context.Context, *event) (retry time.Duration, final error)) {
-	var workers sync.WaitGroup
-	for range q.cfg.Parallel {
-		workers.Go(func() {
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case e := <-q.queue:
-					if ctx.Err() != nil { // select may have chosen either case
-						q.bury(e, stopped, nil)
-						return
-					}
-					q.attempt(ctx, &workers, e, carryOut)
-				}
-			}
-		})
-	}
-	workers.Wait()
-	q.mu.Lock()
-	q.over = true
-	q.mu.Unlock()
-	for len(q.queue) > 0 {
-		e := <-q.queue
-		q.bury(e, stopped, nil)
-	}
-}
-
-// attempt processes an event once, then finishes it, buries it or schedules a retry.
-func (q *events) attempt(ctx context.Context, owned *sync.WaitGroup, e *event, carryOut func(context.Context, *event) (time.Duration, error)) {
-	retry, final := carryOut(context.WithoutCancel(ctx), e) // a running invocation is bounded by the service, not by ctx
-	switch {
-	case final != nil:
-		q.bury(e, "RetriesExhausted", final)
-	case retry == 0:
-		q.done(e)
-	default:
-		owned.Go(func() { q.later(ctx, retry, e) })
-	}
-}
-
-// later queues an event again after pause. At shutdown it does
-// so at once, and run writes the event to the dead letters.
-func (q *events) later(ctx context.Context, pause time.Duration, e *event) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	q.queue <- e // never blocks: the event still holds its place
+	return h.backlog.accept(ctx, &event{target: t, call: &c.Call, payload: payload})
 }
 
 // carryOut invokes a service with an event. It returns the delay before
 // the next attempt (0: done), or the final error once no retry can help.
 func (h *Handler) carryOut(ctx context.Context, e *event) (retry time.Duration, final error) {
-	o, err := h.call(ctx, e.target, callOf(*e.call), e.payload)
+	o, err := h.callPresent(ctx, e)
 	defer h.budget.For(e.target.name).Give(o.held)
 	var f *failure
 	switch {
 	case err == nil && o.failed == nil:
 		return 0, nil
 	case err == nil:
-		if e.attempts++; e.attempts > len(h.cfg.Retries) {
+		if e.Attempts++; e.Attempts > len(h.cfg.Retries) {
 			return 0, o.failed
 		}
-		return h.cfg.Retries[e.attempts-1], nil
+		return h.cfg.Retries[e.Attempts-1], nil
+	case errors.As(err, &f) && f.status == http.StatusNotFound && h.cfg.Shared: // this host may be behind
 	case errors.As(err, &f) && f.status < http.StatusInternalServerError && f.status != http.StatusTooManyRequests:
 		return 0, err
 	}
-	if e.throttles++; e.throttles > maxThrottles {
+	if e.Throttles++; e.Throttles > maxThrottles {
 		return 0, err
 	}
-	pause := min(maxPause, time.Second<<min(e.throttles-1, 6))
+	pause := min(maxPause, time.Second<<min(e.Throttles-1, 6))
 	return pause/2 + rand.N(pause/2+1), nil
 }
 
-// letter is a dead letter, in the form of the records that Lambda sends to the destination for failed events.
-type letter struct {
-	Version        string          `json:"version"`
-	Timestamp      string          `json:"timestamp"`
-	RequestContext letterContext   `json:"requestContext"`
-	RequestPayload json.RawMessage `json:"requestPayload"`
-	Response       json.RawMessage `json:"responsePayload,omitempty"`
-}
-
-type letterContext struct {
-	RequestID   string `json:"requestId"`
-	FunctionARN string `json:"functionArn"`
-	Condition   string `json:"condition"`
-	InvokeCount int    `json:"approximateInvokeCount"`
-}
-
-// bury writes an event to the dead letters and releases it.
-func (q *events) bury(e *event, condition string, cause error) {
-	defer q.done(e)
-	l := letter{
-		Version:        "1.0",
-		Timestamp:      time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
-		RequestPayload: e.payload,
-		RequestContext: letterContext{RequestID: e.call.RequestID, FunctionARN: e.target.arn, Condition: condition, InvokeCount: e.attempts + e.throttles},
-	}
-	if len(e.payload) == 0 {
-		l.RequestPayload = json.RawMessage("null")
-	}
-	var told *invocation.Error
-	if errors.As(cause, &told) {
-		l.Response = told.JSON()
-	} else if cause != nil {
-		l.Response, _ = json.Marshal(map[string]string{"errorMessage": cause.Error()}) // strings always marshal
-	}
-	line, err := json.Marshal(l)
-	if err == nil {
-		q.mu.Lock()
-		_, err = q.cfg.DeadLetters.Write(append(line, '\n'))
-		q.mu.Unlock()
+// callPresent invokes the service of an event, unless it was removed.
+func (h *Handler) callPresent(ctx context.Context, e *event) (outcome, error) {
+	entry, err := h.cfg.Catalogue.Inspect(e.target.key)
+	if errors.Is(err, registry.ErrNotFound) {
+		return outcome{}, notFound("Function not found: %s", e.target.arn)
 	}
 	if err != nil {
-		q.cfg.Log.Error("a dead letter could not be written", slog.String("request_id", e.call.RequestID), slog.Any("error", err))
+		return outcome{}, err
 	}
-	q.cfg.Log.Warn("an event was given up", slog.String("function", e.target.arn), slog.String("request_id", e.call.RequestID),
-		slog.String("condition", condition), slog.Any("error", cause))
+	e.target.kind = entry.Service.Current.Kind
+	return h.call(ctx, e.target, callOf(*e.call), e.payload)
 }

@@ -53,6 +53,13 @@ func busy(reason, message string) *failure {
 	return f
 }
 
+// unavailable returns the failure of a store. Only the log has the cause.
+func unavailable(message string, cause error) *failure {
+	f := fail(http.StatusServiceUnavailable, "ServiceException", "%s", message)
+	f.retryAfter, f.cause = time.Second, cause
+	return f
+}
+
 // failureOf maps every error to the client's answer.
 func failureOf(err error) *failure {
 	var own *failure

@@ -18,6 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/control/lambda/sigv4"
 	"github.com/vespo-dev/vespo/services/event/invocation"
+	"github.com/vespo-dev/vespo/services/events"
 	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 	"github.com/vespo-dev/vespo/services/internal/budget"
@@ -50,13 +51,17 @@ type Config struct {
 	Timeout time.Duration // of functions without one; default 10 s
 	URL     func() string // of the public listener; default: unknown
 
-	HeldBytes   int64           // payloads and outputs in memory at a time; default 256 MiB
-	Events      int             // events queued at a time; default 1000
-	EventBytes  int64           // payloads of queued events in total; default 64 MiB
-	Parallel    int             // events processed at a time; default 8
-	Retries     []time.Duration // delays before each retry of a failed event; default 1 s and 2 s
-	DeadLetters io.Writer       // receives a line of JSON for each event that is given up; default: discard
-	Log         *slog.Logger    // default: discard
+	HeldBytes int64           // payloads and outputs in memory at a time; default 256 MiB
+	Parallel  int             // events processed at a time; default 8
+	Retries   []time.Duration // delays before each retry of a failed event; default 1 s and 2 s
+	// Events keeps accepted events. It must be open until Run has returned. Required.
+	Events events.Store
+	Shared bool        // other hosts run the events, too, and may have other services for a moment
+	Paused func() bool // reports whether Run leaves events to other hosts; default: never
+	// DeadLetters receives a line of JSON for each event that is given up. A line must be durable when Write has
+	// returned. Default: discard.
+	DeadLetters io.Writer
+	Log         *slog.Logger // default: discard
 }
 
 func (c Config) withDefaults() Config {
@@ -69,11 +74,8 @@ func (c Config) withDefaults() Config {
 	if c.HeldBytes == 0 {
 		c.HeldBytes = 256 << 20
 	}
-	if c.Events == 0 {
-		c.Events = 1000
-	}
-	if c.EventBytes == 0 {
-		c.EventBytes = 64 << 20
+	if c.Paused == nil {
+		c.Paused = func() bool { return false }
 	}
 	if c.Parallel == 0 {
 		c.Parallel = 8
@@ -97,7 +99,7 @@ type Handler struct {
 	guard    *access.Guard   // immutable
 	mux      *http.ServeMux  // immutable
 	budget   *budget.Budget  // immutable; for payloads and outputs
-	events   *events         // immutable
+	backlog  *backlog        // immutable
 	book     *book           // immutable
 	running  *running        // immutable
 }
@@ -109,10 +111,10 @@ func New(cfg Config) *Handler {
 		cfg:     cfg,
 		mux:     http.NewServeMux(),
 		budget:  budget.New(cfg.HeldBytes),
-		events:  newEvents(&cfg),
 		book:    newBook(cfg.Catalogue.Record),
 		running: &running{},
 	}
+	h.backlog = newBacklog(&h.cfg, h.carryOut)
 	h.guard = access.New(access.Surface{
 		Name:       "the Lambda API",
 		ListenFlag: "--lambda-listen",
@@ -273,5 +275,9 @@ func (h *Handler) accountOf(r *request) string {
 	return ""
 }
 
-// Run processes queued events until ctx is done, then writes the remaining ones to the dead letters.
-func (h *Handler) Run(ctx context.Context) { h.events.run(ctx, h.carryOut) }
+// Run carries out events until ctx ends, and waits for the attempts in progress. Other events remain in the store.
+func (h *Handler) Run(ctx context.Context) { h.backlog.run(ctx) }
+
+// EndAttempts lets the attempts in progress go on for a time, and then cuts them off. They are made again later. It must be
+// called after the end of the context of Run.
+func (h *Handler) EndAttempts(ctx context.Context, after time.Duration) { h.backlog.end(ctx, after) }

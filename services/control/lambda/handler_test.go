@@ -22,6 +22,7 @@ import (
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/lambda"
+	"github.com/vespo-dev/vespo/services/events/embedded"
 	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/static"
@@ -80,7 +81,9 @@ func newAPI(t *testing.T, change func(*lambda.Config)) *api {
 	for _, key := range []string{"/a/site", "/a Host: x"} {
 		a.Deploy(servicetest.Spec(static.KindName, key, static.Document{Directory: "site"}))
 	}
-	cfg := lambda.Config{Catalogue: a.Deployer, Dispatcher: a.Router, Kinds: kindsOfFunctions()}
+	stored, err := embedded.Open(embedded.Config{})
+	require.NoError(t, err)
+	cfg := lambda.Config{Catalogue: a.Deployer, Dispatcher: a.Router, Kinds: kindsOfFunctions(), Events: stored}
 	if change != nil {
 		change(&cfg)
 	}
@@ -254,11 +257,12 @@ func TestEventThroughHandler(t *testing.T) {
 		resp, _ := a.do("POST", invocations, payload, "X-Amz-Invocation-Type: Event")
 		require.Equal(t, 202, resp.StatusCode)
 	}
-	require.Eventually(t, func() bool { return a.handler.Stats().Events == 0 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return a.handler.Stats().Events.Events == 0 }, 30*time.Second, time.Millisecond)
 	stop()
 	<-ended
 	require.Equal(t, 1, strings.Count(letters.String(), "\n"))
 	require.Contains(t, letters.String(), "no luck")
 	resp, _ := a.do("POST", invocations, `1`, "X-Amz-Invocation-Type: Event")
-	require.Equal(t, 503, resp.StatusCode, "after the end, nothing is accepted that would be lost")
+	require.Equal(t, 202, resp.StatusCode, "after the end of Run, events wait in the store")
+	require.Equal(t, 1, a.handler.Stats().Events.Events)
 }

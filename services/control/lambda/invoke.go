@@ -93,7 +93,7 @@ func (h *Handler) invoke(w http.ResponseWriter, r *request) error {
 	case "", typeSync:
 		return h.invokeSync(w, r, t, c)
 	case typeEvent:
-		if err := h.enqueue(t, c, r.body); err != nil {
+		if err := h.enqueue(r.Context(), t, c, r.body); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusAccepted)
@@ -136,7 +136,7 @@ func (h *Handler) invokeAsync(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := h.enqueue(t, c, r.body); err != nil {
+	if err := h.enqueue(r.Context(), t, c, r.body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")

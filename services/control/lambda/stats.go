@@ -1,21 +1,31 @@
 package lambda
 
-import "github.com/vespo-dev/vespo/services/internal/budget"
+import (
+	"github.com/vespo-dev/vespo/services/events"
+	"github.com/vespo-dev/vespo/services/internal/budget"
+)
 
 // Stats is a snapshot of the Lambda API.
 type Stats struct {
-	Events     int          // accepted and not done yet: queued, in progress or waiting for a retry
-	MaxEvents  int          // Config.Events
-	EventBytes budget.Stats // payloads of these events
-	Held       budget.Stats // payloads and outputs of invocations in progress
+	Events      events.Stats
+	Running     int          // events in progress at this host
+	Left        int          // events that end with this host: those in progress, and the stored ones unless other hosts run them, too
+	DeadLetters uint64       // written since the start
+	Held        budget.Stats // payloads and outputs of invocations in progress
 }
 
 // Stats returns the current state.
 func (h *Handler) Stats() Stats {
+	stored, running := h.cfg.Events.Stats(), int(h.backlog.running.Load())
+	left := running
+	if !h.cfg.Shared {
+		left = stored.Events
+	}
 	return Stats{
-		Events:     len(h.events.places),
-		MaxEvents:  cap(h.events.places),
-		EventBytes: h.events.bytes.Stats(),
-		Held:       h.budget.Stats(),
+		Events:      stored,
+		Running:     running,
+		Left:        left,
+		DeadLetters: h.backlog.buried.Load(),
+		Held:        h.budget.Stats(),
 	}
 }

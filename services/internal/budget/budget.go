@@ -94,3 +94,10 @@ func (b *Budget) setLocked(service string, held, left int64) {
 		delete(b.held, service)
 	}
 }
+
+// Charge takes n bytes even if that exceeds the share, for bytes that are held already.
+func (a Account) Charge(n int64) {
+	a.of.mu.Lock()
+	defer a.of.mu.Unlock()
+	a.of.setLocked(a.service, a.of.held[a.service]+n, a.of.left-n)
+}

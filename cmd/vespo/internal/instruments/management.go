@@ -50,9 +50,16 @@ func (s *Sources) management() metrics.Group {
 		metrics.Level("vespo_schedules", "Schedules of all services.", func(c controlStats) int { return c.schedules.Schedules }),
 		metrics.Level("vespo_schedule_runs_running", "Runs of schedules in progress.", func(c controlStats) int { return c.schedules.Running }),
 		metrics.Level("vespo_schedules_waiting", "Schedules whose time has come, and that wait for their turn.", func(c controlStats) int { return c.schedules.Waiting }),
-		metrics.Level("vespo_lambda_events", "Accepted events of the Lambda API that are not done.", func(c controlStats) int { return c.lambda.Events }),
-		metrics.Level("vespo_lambda_events_limit", "Most of them.", func(c controlStats) int { return c.lambda.MaxEvents }),
-		metrics.Level("vespo_lambda_events_bytes", "Payloads of these events.", func(c controlStats) int64 { return c.lambda.EventBytes.HeldBytes }),
+		metrics.Level("vespo_lambda_events", "Accepted events of the Lambda API that are not done.", func(c controlStats) int { return c.lambda.Events.Events }),
+		metrics.Level("vespo_lambda_events_limit", "Most of them.", func(c controlStats) int { return c.lambda.Events.MaxEvents }),
+		metrics.Level("vespo_lambda_events_bytes", "Size of these events.", func(c controlStats) int64 { return c.lambda.Events.Bytes }),
+		metrics.Level("vespo_lambda_events_running", "Events of the Lambda API that this host carries out.", func(c controlStats) int { return c.lambda.Running }),
+		metrics.Count("vespo_lambda_events_damaged_total", "Stored events that were damaged and set aside.", func(c controlStats) uint64 { return c.lambda.Events.Damaged }),
+		metrics.Field[controlStats]{
+			Desc: metrics.Desc{Name: "vespo_lambda_events_away", Type: metrics.Gauge, Help: "1 if the store of events could not be used at the last attempt."},
+			Emit: func(c controlStats, to *metrics.Sink) { to.Flag(c.lambda.Events.Away) },
+		},
+		metrics.Count("vespo_lambda_dead_letters_total", "Events that were given up, and written to the dead letters.", func(c controlStats) uint64 { return c.lambda.DeadLetters }),
 		metrics.Level("vespo_lambda_held_bytes", "Payloads and outputs of invocations in progress.", func(c controlStats) int64 { return c.lambda.Held.HeldBytes }),
 	)
 }

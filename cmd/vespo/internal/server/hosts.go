@@ -87,7 +87,7 @@ func (c *core) work() (w cluster.Work) {
 	}
 	w.Leases = c.sources.Queues.Stats().LeasedHere
 	if api, ok := c.lambda.(*lambda.Handler); ok {
-		w.Events = api.Stats().Events
+		w.Events = api.Stats().Left
 	}
 	return w
 }

@@ -15,14 +15,18 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/control/lambda"
+	"github.com/vespo-dev/vespo/services/events"
+	"github.com/vespo-dev/vespo/services/events/embedded"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 )
 
-// lambdaDir is the Lambda API's directory within the data directory, and codeDir that of unpacked code within it.
+// lambdaDir is the Lambda API's directory within the data directory. Within it, codeDir has unpacked code, and eventsFile
+// accepted events.
 const (
-	lambdaDir = "lambda"
-	codeDir   = "code"
+	lambdaDir  = "lambda"
+	codeDir    = "code"
+	eventsFile = "events.db"
 )
 
 // openFunctions returns the kind for functions. It deletes unpacked code that no version needs, at the start and
@@ -79,7 +83,12 @@ func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, da
 	if err != nil {
 		return err
 	}
+	stored, err := c.openEvents(ctx, list, filepath.Join(dir, eventsFile), log)
+	if err != nil {
+		return err
+	}
 	handler := lambda.New(lambda.Config{
+		Events:      stored,
 		Catalogue:   c.deployer,
 		Dispatcher:  routing,
 		Keys:        cfg.lambdaKeys(),
@@ -92,8 +101,24 @@ func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, da
 	})
 	c.lambda = handler
 	return list.Open(ctx, parts.Part{
-		Name: "the events of the Lambda API",
-		Run:  func(ctx context.Context) error { handler.Run(ctx); return nil },
+		Name:  "the events of the Lambda API",
+		Data:  true,
+		Run:   func(ctx context.Context) error { handler.Run(ctx); return nil },
+		Close: func(ctx context.Context) error { handler.EndAttempts(ctx, releaseTime); return nil },
+	})
+}
+
+// openEvents opens the store of accepted events. If its file cannot be opened, the server goes on, and accepts no events.
+func (c *core) openEvents(ctx context.Context, list *parts.List, path string, log *slog.Logger) (events.Store, error) {
+	stored, err := embedded.Open(embedded.Config{Path: path, Log: log})
+	if err != nil {
+		log.Error("the accepted events of the Lambda API cannot be read: none are accepted or run; restore the file from a backup, or move it away", "error", err)
+		return events.Refuse(err), nil
+	}
+	return stored, list.Open(ctx, parts.Part{
+		Name:  "the file of events",
+		Data:  true,
+		Close: func(context.Context) error { return stored.Close() },
 	})
 }
 

@@ -27,7 +27,7 @@ func (s *Store) Put(prefix string, r Request, body []byte) error {
 	if full {
 		return ErrFull
 	}
-	err := s.update(func(tx *bbolt.Tx) error {
+	err := s.file.Update(func(tx *bbolt.Tx) error {
 		if err := put(tx, records, k, text); err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (s *Store) Put(prefix string, r Request, body []byte) error {
 // Unfinished returns the unfinished requests of a prefix in order of arrival.
 func (s *Store) Unfinished(prefix string) (requests []Request, err error) {
 	bad := map[key]error{}
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.file.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket([]byte(prefix))
 		if b == nil || b.Bucket([]byte(records)) == nil {
 			return nil
@@ -69,7 +69,7 @@ func (s *Store) Unfinished(prefix string) (requests []Request, err error) {
 // Body returns the body of a request. If it is damaged, the request has ended, and the error is ErrEnded.
 func (s *Store) Body(prefix, id string) (body []byte, err error) {
 	k := key{prefix, id}
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.file.View(func(tx *bbolt.Tx) error {
 		r, err := stored(tx, k)
 		if err == nil {
 			body, err = content(tx, k, bodies, r.BodySum)
@@ -123,7 +123,7 @@ func (s *Store) Fail(prefix, id string, now time.Time) error {
 func (s *Store) change(k key, edit func(*record), answer []byte) error {
 	var after record
 	var bytes int64
-	err := s.update(func(tx *bbolt.Tx) error {
+	err := s.file.Update(func(tx *bbolt.Tx) error {
 		r, err := stored(tx, k)
 		if err != nil {
 			return err
@@ -171,7 +171,7 @@ func (s *Store) note(k key, r *record, bytes int64) {
 // Result returns the result of a request. It returns ErrNotFound if the request is unknown or was deleted.
 func (s *Store) Result(prefix, id string, now time.Time) (result Result, err error) {
 	k := key{prefix, id}
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.file.View(func(tx *bbolt.Tx) error {
 		r, err := stored(tx, k)
 		switch {
 		case err != nil:
@@ -198,7 +198,7 @@ func (s *Store) sweep(now time.Time) {
 	if len(old) == 0 {
 		return
 	}
-	err := s.update(func(tx *bbolt.Tx) error {
+	err := s.file.Update(func(tx *bbolt.Tx) error {
 		for _, k := range old {
 			if err := drop(tx, k); err != nil {
 				return err

@@ -70,7 +70,7 @@ func TestPowerLoss(t *testing.T) {
 	dir := t.TempDir()
 	path, cut := filepath.Join(dir, "requests.db"), filepath.Join(dir, "cut.db")
 	s := reopen(t, path, start)
-	pageBytes := s.db.Info().PageSize
+	pageBytes := s.file.DB.Info().PageSize
 	random := rand.New(rand.NewPCG(1, 2))
 	read := func() []byte {
 		data, err := os.ReadFile(path)

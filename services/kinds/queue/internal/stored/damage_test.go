@@ -53,7 +53,7 @@ func TestDamagedBytes(t *testing.T) {
 			refused++
 			continue
 		}
-		s.db.NoSync = true // for speed
+		s.file.DB.NoSync = true // for speed
 		inspect(t, s, at)
 		if s.DamagedAt("/jobs")+s.DamagedAt("/other") > 0 {
 			aside++
@@ -145,7 +145,7 @@ func TestSetAside(t *testing.T) {
 		}
 	}
 	require.Equal(t, 3, s.DamagedAt("/jobs"))
-	require.NoError(t, s.view(func(tx *bbolt.Tx) error {
+	require.NoError(t, s.file.View(func(tx *bbolt.Tx) error {
 		require.Equal(t, 6, tx.Bucket([]byte(asideName)).Stats().KeyN, "three records with what belongs to them")
 		return nil
 	}))

@@ -12,15 +12,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
 
-	"github.com/vespo-dev/vespo/internal/durable"
-	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/services/internal/boltfile"
 	"github.com/vespo-dev/vespo/services/queues"
 )
@@ -32,11 +28,7 @@ const (
 	MaxBytes    = 1 << 30   // of all requests and results; beyond it requests are refused
 )
 
-const (
-	fileMode   = 0o600
-	openWait   = time.Second
-	sweepEvery = time.Minute
-)
+const sweepEvery = time.Minute
 
 // Errors of the methods of Store.
 var (
@@ -111,10 +103,8 @@ type key struct{ prefix, id string }
 
 // Store is an open file. It is safe for concurrent use.
 type Store struct {
-	db     *bbolt.DB    // immutable
-	log    *slog.Logger // immutable
-	writer writer
-	broken atomic.Bool // the file was found damaged while in use
+	file *boltfile.File // immutable
+	log  *slog.Logger   // immutable
 
 	mu      sync.Mutex
 	damaged map[string]int // guarded by mu: number of requests set aside, by prefix
@@ -136,7 +126,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stats := Stats{Requests: len(s.known), Bytes: s.bytes, Broken: s.broken.Load()}
+	stats := Stats{Requests: len(s.known), Bytes: s.bytes, Broken: s.file.Broken()}
 	for _, damaged := range s.damaged {
 		stats.Damaged += damaged
 	}
@@ -155,40 +145,21 @@ type size struct {
 //
 // A file with a damaged structure is not opened: the error
 // matches ErrDamaged. Single damaged requests are set aside.
-func Open(path string, now time.Time, log *slog.Logger) (s *Store, err error) {
-	err = boltfile.Guarded(func() (err error) {
-		s, err = open(path, now, log)
-		return err
-	})
+func Open(path string, now time.Time, log *slog.Logger) (*Store, error) {
+	file, err := boltfile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return s, nil
-}
-
-func open(path string, now time.Time, log *slog.Logger) (*Store, error) {
-	if err := boltfile.Check(path); err != nil {
-		return nil, err
-	}
-	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: openWait, OpenFile: regular.OpenFile})
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{db: db, log: log, known: make(map[key]*size), damaged: make(map[string]int), writer: writer{turn: make(chan struct{}, 1)}}
-	if err := errors.Join(durable.SyncDir(filepath.Dir(path)), s.load(now)); err != nil {
-		return nil, errors.Join(err, boltfile.Guarded(db.Close))
+	s := &Store{file: file, log: log, known: make(map[key]*size), damaged: make(map[string]int)}
+	if err := s.load(now); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, boltfile.Guarded(file.DB.Close)))
 	}
 	s.sweep(now)
 	return s, nil
 }
 
 // Close closes the file. No method may be called afterwards.
-func (s *Store) Close() error {
-	if s.broken.Load() {
-		return nil // a panic may have left its locks held; the file's lock ends with the process
-	}
-	return boltfile.Guarded(s.db.Close)
-}
+func (s *Store) Close() error { return s.file.Close() }
 
 // formatVersion is the version of the file's format.
 const formatVersion = 1
@@ -198,7 +169,7 @@ func (s *Store) load(now time.Time) error {
 	var ended []record
 	bad := map[key]error{}
 	prefixes := map[string]string{} // by id, of ended requests
-	err := s.view(func(tx *bbolt.Tx) error {
+	err := s.file.View(func(tx *bbolt.Tx) error {
 		if err := boltfile.CheckFormat(tx, formatVersion); err != nil {
 			return err
 		}

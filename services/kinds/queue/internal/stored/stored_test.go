@@ -126,7 +126,7 @@ func TestForgotten(t *testing.T) {
 
 func TestTooManyResults(t *testing.T) {
 	s := reopen(t, filepath.Join(t.TempDir(), "requests.db"), start)
-	s.db.NoSync = true // for speed: durability is not tested here
+	s.file.DB.NoSync = true // for speed: durability is not tested here
 	for n := range KeepResults + 2 {
 		id := fmt.Sprint(n)
 		require.NoError(t, s.Put("/jobs", request(id, start), nil))

@@ -77,7 +77,7 @@ func content(tx *bbolt.Tx, k key, p part, sum *uint32) ([]byte, error) {
 func (s *Store) setAside(k key, cause error, now time.Time) error {
 	failed := record{Request: Request{ID: k.id, Accepted: now, Deadline: now}, Result: Result{State: Damaged, Ended: now}}
 	text := encode(k, failed)
-	err := s.update(func(tx *bbolt.Tx) error {
+	err := s.file.Update(func(tx *bbolt.Tx) error {
 		aside, err := tx.CreateBucketIfNotExists([]byte(asideName))
 		if err != nil {
 			return err
@@ -110,7 +110,7 @@ func (s *Store) setAside(k key, cause error, now time.Time) error {
 }
 
 // Broken reports whether the file was found damaged while in use. All methods fail from then on.
-func (s *Store) Broken() bool { return s.broken.Load() }
+func (s *Store) Broken() bool { return s.file.Broken() }
 
 // DamagedAt returns the number of requests to a prefix that were set aside since the file was opened.
 func (s *Store) DamagedAt(prefix string) int {
