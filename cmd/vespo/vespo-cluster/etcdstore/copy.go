@@ -143,7 +143,7 @@ func (s *Store) Mark() cluster.Mark {
 }
 
 func (s *Store) markLocked() cluster.Mark {
-	return cluster.Mark{Store: s.cfg.String(), Catalogue: s.catalogue, Commit: s.commit, Generation: s.current.Generation}
+	return cluster.Mark{Store: s.from, Catalogue: s.catalogue, Commit: s.commit, Generation: s.current.Generation}
 }
 
 // checkCopy compares a copy with the head of the store.

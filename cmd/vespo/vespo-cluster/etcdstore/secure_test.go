@@ -153,6 +153,38 @@ func TestStartWithoutSecureStore(t *testing.T) {
 	}))
 }
 
+// TestCopyNamesItsStore starts with the URL of a store that cannot be reached. The copy keeps the name of the store that it is from.
+func TestCopyNamesItsStore(t *testing.T) {
+	server := etcdtest.Start(t)
+	copied, err := filestore.Open(t.TempDir())
+	require.NoError(t, err)
+	defer copied.Close()
+	open := func(url string) (*Store, *registry.State) {
+		cfg, err := Parse(url + "?timeout=1s&dial_timeout=1s")
+		require.NoError(t, err)
+		cfg.Copy = copied
+		s, err := Open(cfg, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		loaded, err := s.Load(t.Context())
+		require.NoError(t, err)
+		return s, loaded.State
+	}
+	right, _ := open(server.URL("right"))
+	next := commit(t, right, one("/a", "one"))
+	right.Keep(next)
+	for state := range copied.Watch(t.Context()) {
+		if len(state.Services) > 0 {
+			break // it is saved
+		}
+	}
+	want := right.Mark()
+	require.NoError(t, right.Close())
+	wrong, state := open("etcd://127.0.0.1:1/wrong")
+	requireEqual(t, next, state)
+	require.Equal(t, want, wrong.Mark())
+	require.NoError(t, wrong.Close())
+}
+
 // within reports whether a condition comes true within patience.
 func within(done func() bool) bool {
 	deadline := time.Now().Add(patience)

@@ -45,6 +45,7 @@ type Store struct {
 	at        int64           // guarded by mu: revision of the head that current belongs to; may be ahead of image
 	commit    string          // guarded by mu: the commit of current
 	catalogue string          // guarded by mu: the id of the catalogue; empty before its first commit
+	from      string          // guarded by mu: name of the store that has sent it, which a copy knows from its own time
 	own       ownCommit       // guarded by mu
 	trouble   error           // guarded by mu: why the store cannot be used at present; nil if it can
 	advanced  chan struct{}   // guarded by mu: closed, and made anew, when one of the above changes
@@ -175,6 +176,7 @@ func (s *Store) loadCopied(loaded *registry.Loaded, own *copied, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trouble = cause
+	s.from = own.mark.Store // this one may be another
 	s.setLocked(own.state, head{Commit: own.mark.Commit, Catalogue: own.mark.Catalogue}, 0)
 }
 
@@ -196,7 +198,9 @@ func (s *Store) setLocked(state *registry.State, h head, at int64) {
 	if at < s.at {
 		return
 	}
-	s.at = at
+	if s.at = at; at > 0 {
+		s.from = s.cfg.String()
+	}
 	if s.current == nil || s.commit != h.Commit {
 		s.current, s.commit, s.catalogue = state, h.Commit, h.Catalogue
 		s.rememberLocked()
