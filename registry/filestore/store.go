@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/gofrs/flock"
@@ -102,6 +104,29 @@ func OpenFS(fsys durable.FS, dir string) (*Store, error) {
 		}
 	}
 	return s, nil
+}
+
+// RemoveEmpty removes the directory if nothing was stored in it. Close must follow.
+func (s *Store) RemoveEmpty() error {
+	made := []string{blobDir, path.Dir(blobDir), asideDir, tmpDir, cacheDir, queueDir}
+	entries, err := s.fs.ReadDir(".")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name != lockName && !slices.Contains(made, e.Name) {
+			return nil
+		}
+	}
+	for _, name := range made {
+		if err := s.fs.Remove(name); err != nil {
+			return nil // it has content
+		}
+	}
+	if err := s.fs.Remove(lockName); err != nil {
+		return err
+	}
+	return s.fs.Remove(".")
 }
 
 // Close unlocks the directory for another server. No method may be called afterwards.

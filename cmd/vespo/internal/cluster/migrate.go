@@ -19,6 +19,8 @@ type Migration struct {
 	Store Store              // was opened without a copy; not loaded
 	Dir   registry.Store     // of the directory, which no server uses; not loaded
 	Blobs registry.BlobStore // of the directory
+	// Objects is the object store of the hosts. It gets the blobs before the catalogue is written. Nil: there is none.
+	Objects Objects
 	// Check returns an error if this machine lacks something that services need. Nil: not checked.
 	Check  func(*registry.State) error
 	DryRun bool // check all, and change nothing
@@ -76,6 +78,9 @@ func (m *Migration) ToStore(ctx context.Context) (Moved, error) {
 	if m.DryRun {
 		return moved, nil
 	}
+	if err := m.upload(ctx, state); err != nil {
+		return Moved{}, err
+	}
 	m.Began = true
 	if isEmpty(there) {
 		if err := m.Store.Commit(ctx, there, state); err != nil {
@@ -83,6 +88,23 @@ func (m *Migration) ToStore(ctx context.Context) (Moved, error) {
 		}
 	}
 	return moved, m.mark(ctx, stored)
+}
+
+// upload stores all blobs of a state in the object store, if there is one.
+func (m *Migration) upload(ctx context.Context, state *registry.State) error {
+	if m.Objects == nil {
+		return nil
+	}
+	for _, d := range slices.Sorted(maps.Keys(state.Digests())) {
+		blob, err := m.Blobs.Get(ctx, d)
+		if err == nil {
+			err = m.Objects.Put(ctx, d, blob)
+		}
+		if err != nil {
+			return fmt.Errorf("store the module %s in the object store: %w", d, err)
+		}
+	}
+	return nil
 }
 
 // mark makes the directory a copy of the store's catalogue, which is equal.
@@ -147,7 +169,7 @@ func (m *Migration) ToDirectory(ctx context.Context, node *Node) (Moved, error) 
 		return moved, nil
 	}
 	if err := readAll(ctx, node.Blobs(m.Blobs), state); err != nil {
-		return Moved{}, fmt.Errorf("%w; hosts of the store have them: start those", err)
+		return Moved{}, fmt.Errorf("%w; hosts of the store have them: start those, or name their object store with --blobs", err)
 	}
 	if err := m.unchanged(ctx, state); err != nil {
 		return Moved{}, err

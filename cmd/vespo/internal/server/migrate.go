@@ -28,10 +28,12 @@ type MigrateCmd struct {
 	Store     string `placeholder:"URL" env:"VESPO_STORE" required:"" help:"Store, as for vespo-cluster serve: the catalogue must not be there yet."`
 	Back      bool   `help:"Move the catalogue of the store into the directory, which must be new, or that of a host of the store."`
 	Root      string `placeholder:"DIR" type:"path" help:"Directory of static files and mounts, as for vespo serve: those that services name must be there."`
+	Blobs     string `placeholder:"URL" env:"VESPO_BLOBS" help:"Object store of the hosts of the store, as for vespo-cluster serve: it gets the modules, or has them for --back."`
 	Elsewhere bool   `help:"Move services, too, whose directories or programs this machine lacks: other hosts have them."`
 	DryRun    bool   `help:"Check all, and change nothing."`
 
-	open Openers
+	open    Openers
+	created *filestore.Store // the data directory, if this command has made it
 }
 
 // NewMigrateCmd returns the command. open opens the stores of the program.
@@ -47,10 +49,17 @@ func (c *MigrateCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	list := parts.New(ctx)
 	defer func() { err = errors.Join(err, list.Close(drainTimeout)) }()
 	c.Data = cmp.Or(c.Data, defaultData)
+	began := false
+	defer func() {
+		if c.created != nil && !began {
+			err = errors.Join(err, c.created.RemoveEmpty())
+		}
+	}()
 	m, node, err := c.prepare(ctx, list)
 	if err != nil {
 		return err
 	}
+	defer func() { began = m.Began }() // before the directory is removed
 	var moved cluster.Moved
 	if c.Back {
 		moved, err = m.ToDirectory(ctx, node)
@@ -89,23 +98,35 @@ func (c *MigrateCmd) prepare(ctx context.Context, list *parts.List) (*cluster.Mi
 	if err != nil {
 		return nil, nil, err
 	}
+	objects, err := c.openObjects(ctx, list)
+	if err != nil {
+		return nil, nil, err
+	}
 	var node *cluster.Node
 	err = list.Open(ctx, parts.Part{
 		Name: "the connections to hosts",
 		Open: func(context.Context) (err error) {
-			node, err = cluster.NewNode(cluster.NodeConfig{Store: store, MaxBlobBytes: flags.MaxModuleBytes, Log: slog.New(slog.DiscardHandler)})
+			node, err = cluster.NewNode(cluster.NodeConfig{Store: store, MaxBlobBytes: flags.MaxModuleBytes, Objects: objects, Log: slog.New(slog.DiscardHandler)})
 			return err
 		},
 		Close: func(context.Context) error { node.Close(); return nil },
 	})
-	m := &cluster.Migration{Store: store, Dir: dir, Blobs: dir.Blobs(), Check: c.check, DryRun: c.DryRun}
+	m := &cluster.Migration{Store: store, Dir: dir, Blobs: dir.Blobs(), Objects: objects, Check: c.check, DryRun: c.DryRun}
 	return m, node, err
+}
+
+// openObjects opens the object store; nil without one.
+func (c *MigrateCmd) openObjects(ctx context.Context, list *parts.List) (cluster.Objects, error) {
+	settings := Config{}
+	settings.Blobs, settings.OpenBlobs, settings.MaxModule = c.Blobs, c.open.Blobs, flags.MaxModuleBytes
+	return settings.openObjects(ctx, list)
 }
 
 // openDirectory opens the data directory. Without --back it has to be there.
 func (c *MigrateCmd) openDirectory(ctx context.Context, list *parts.List) (dir *filestore.Store, err error) {
-	if _, err := os.Stat(c.Data); err != nil && (!c.Back || !errors.Is(err, fs.ErrNotExist)) {
-		return nil, fmt.Errorf("data directory: %w", err)
+	_, missing := os.Stat(c.Data)
+	if missing != nil && (!c.Back || !errors.Is(missing, fs.ErrNotExist)) {
+		return nil, fmt.Errorf("data directory: %w", missing)
 	}
 	err = list.Open(ctx, parts.Part{
 		Name:  "the data directory",
@@ -114,6 +135,9 @@ func (c *MigrateCmd) openDirectory(ctx context.Context, list *parts.List) (dir *
 	})
 	if err != nil {
 		return nil, err
+	}
+	if missing != nil {
+		c.created = dir
 	}
 	return dir, notFollowing(dir.FollowDir())
 }
