@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -13,14 +14,37 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
 )
 
-// Slot is a cell of the slab that is reserved for an instance. It is wiped.
+// Slot is a cell of the slab that is reserved for an instance. It is wiped, unless it was left by another instance.
 type Slot = slab.Slot
 
 // AcquireSlot reserves a slot; false if all are taken. It does not wait.
 func (e *Engine) AcquireSlot() (*Slot, bool) { return e.slab.Acquire() }
 
-// ReleaseSlot returns an unused slot.
-func (e *Engine) ReleaseSlot(slot *Slot) { e.slab.Release(slot) }
+// ReleaseSlot returns an unused slot. If it cannot be wiped, it is never used again.
+func (e *Engine) ReleaseSlot(slot *Slot) {
+	if err := e.clean(slot); err != nil {
+		e.cfg.Log.Error("a slot could not be released", slog.Any("error", err))
+		return
+	}
+	e.slab.Release(slot)
+}
+
+// clean wipes a slot that another instance has left. After an error the slot must not be used.
+func (e *Engine) clean(slot *Slot) error {
+	if !slot.Dirty {
+		return nil
+	}
+	return e.wipe(slot)
+}
+
+func (e *Engine) wipe(slot *Slot) error {
+	if err := e.restorer.Wipe(slot.Bytes()); err != nil {
+		// A slot that cannot be wiped may contain another tenant's data: it is never used again.
+		return fmt.Errorf("engine: slot %d is lost: %w", slot.ID(), err)
+	}
+	slot.Dirty = false
+	return nil
+}
 
 // Instance is one instantiation of a module in one slot. It must be used by one goroutine at a time.
 //
@@ -77,7 +101,7 @@ type entry struct {
 }
 
 // newInstance instantiates the module in a slot. If the data are separate from the code, its memory is empty. No code
-// has run yet.
+// has run yet. In a dirty slot, the snapshot must be restored before any does.
 func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 	e := m.engine
 	in := &Instance{module: m, slot: slot, memory: slotMemory{cell: slot.Bytes(), limit: m.limit}}
@@ -226,6 +250,7 @@ func (in *Instance) restore() error {
 	if err := in.module.engine.restorer.Map(in.module.image, in.slot.Bytes()); err != nil {
 		return fmt.Errorf("engine: map the snapshot: %w", err)
 	}
+	in.slot.Dirty = false
 	return in.rewind()
 }
 
@@ -340,6 +365,14 @@ func (in *Instance) releaseSlot() error {
 	return nil
 }
 
+// Leave closes the instance and returns its slot for another one, which wipes it or maps a snapshot over it.
+func (in *Instance) Leave() (*Slot, error) {
+	err := in.mod.Close(&in.context)
+	in.slot.Dirty = true
+	in.forget()
+	return in.slot, err
+}
+
 // leaveSlot closes the instance and wipes its slot, which the caller gets unless there is an error.
 func (in *Instance) leaveSlot() error {
 	err := in.mod.Close(&in.context)
@@ -351,12 +384,12 @@ func (in *Instance) leaveSlot() error {
 }
 
 func (in *Instance) wipeSlot() error {
-	e := in.module.engine
-	e.instances.Add(-1)
+	in.forget()
+	return in.module.engine.wipe(in.slot)
+}
+
+// forget counts the instance as closed.
+func (in *Instance) forget() {
+	in.module.engine.instances.Add(-1)
 	in.module.instances.Add(-1)
-	if err := e.restorer.Wipe(in.slot.Bytes()); err != nil {
-		// A slot that cannot be wiped may contain another tenant's data: it is never used again.
-		return fmt.Errorf("engine: slot %d is lost: %w", in.slot.ID(), err)
-	}
-	return nil
 }

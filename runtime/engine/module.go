@@ -158,7 +158,7 @@ func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 	}
 	defer m.engine.timed("a module was prepared")()
 	defer m.prepared()
-	in, err := m.newInstance(slot)
+	in, err := m.instantiateIn(slot)
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +280,7 @@ func (m *Module) Instantiate(ctx context.Context, deadline time.Time, slot *Slot
 		m.engine.ReleaseSlot(slot)
 		return nil, classify(err, false), nil
 	}
-	in, err := m.newInstance(slot)
+	in, err := m.instantiateIn(slot)
 	if err == nil && m.image != nil {
 		if err = in.restore(); err != nil {
 			err = errors.Join(err, in.Close())
@@ -302,6 +302,16 @@ func (m *Module) Instantiate(ctx context.Context, deadline time.Time, slot *Slot
 		}
 	}
 	return in, Outcome{}, nil
+}
+
+// instantiateIn is newInstance in a slot that may be dirty. Only a snapshot replaces what is there.
+func (m *Module) instantiateIn(slot *Slot) (*Instance, error) {
+	if m.image == nil {
+		if err := m.engine.clean(slot); err != nil {
+			return nil, err
+		}
+	}
+	return m.newInstance(slot)
 }
 
 // Stop ends the running calls of all instances of this module, as if their clients had disconnected.

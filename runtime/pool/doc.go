@@ -12,9 +12,10 @@
 //	  | reclaim, Shrink, Close   +------------------------>  closed, slot free
 //	  +---------------------------------------------------> closed, slot free
 //
-// A set can have far more pools than slots. So a slot is sought only among the pools that have one, and code to be released only at
-// the top of a heap.
+// A set can have far more pools than slots. So a slot is sought only among the pools that have one. These, and the pools with code that may
+// be released, are in heaps, least recently used first.
 //
-// Lock order: Set.mu before Pool.mu. Set.mu is held while slots change their owner, so that a slot moving
-// from one service to another is never overlooked. It is not held while a guest is instantiated or runs.
+// Lock order: Set.mu before Pool.mu. Set.mu is held while an instance is chosen for its slot. It is not held while that is
+// closed, or while a guest is instantiated or runs: an instance that is to be closed counts as in use, and its slot belongs to the request
+// that has chosen it.
 package pool

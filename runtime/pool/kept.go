@@ -11,10 +11,11 @@ import (
 // kept is the pool's record of an instance, in engine.Instance.Keeper.
 type kept struct {
 	pool  *Pool                         // immutable
+	index int                           // guarded by pool.mu; in pool.kept
 	shelf *spare.Shelf[engine.Instance] // of the request that has the instance
 	warm  atomic.Int64                  // requests that found the instance on a shelf
 	used  atomic.Int64                  // end of the last request: a time.Duration since Pool.opened; 0 before the first
-	_     [32]byte                      // a cache line of its own
+	_     [24]byte                      // a cache line of its own
 }
 
 func keptWith(in *engine.Instance) *kept { return in.Keeper.(*kept) }
@@ -24,31 +25,37 @@ func (p *Pool) owns(in *engine.Instance) bool { return keptWith(in).pool == p }
 
 // keep adopts a new instance.
 func (p *Pool) keep(in *engine.Instance) {
-	k := &kept{pool: p}
-	in.Keeper = k
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.kept == nil {
-		p.kept = make(map[*kept]struct{})
-	}
-	p.kept[k] = struct{}{}
+	k := &kept{pool: p, index: len(p.kept)}
+	in.Keeper = k
+	p.kept = append(p.kept, k)
 }
 
 // close closes an instance that is neither warm nor spare.
 func (p *Pool) close(in *engine.Instance) {
-	k := keptWith(in)
 	p.report(in.Close())
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.forgetLocked(in)
+}
+
+// forgetLocked ends the record of a closed instance.
+func (p *Pool) forgetLocked(in *engine.Instance) {
+	k := keptWith(in)
 	p.counts.Warm += k.warm.Load()
 	p.lastUsed = p.lastUsedLocked()
-	delete(p.kept, k)
+	last := len(p.kept) - 1
+	p.kept[k.index] = p.kept[last]
+	p.kept[k.index].index = k.index
+	p.kept[last] = nil
+	p.kept = p.kept[:last]
 }
 
 // lastUsedLocked returns the end of the last request, zero before the first.
 func (p *Pool) lastUsedLocked() time.Time {
 	last := p.lastUsed
-	for k := range p.kept {
+	for _, k := range p.kept {
 		if used := k.used.Load(); used != 0 {
 			if at := p.opened.Add(time.Duration(used)); at.After(last) {
 				last = at

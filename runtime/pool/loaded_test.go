@@ -17,7 +17,7 @@ import (
 func TestColdestIsThatOfAllPools(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	clock := time.Now()
-	var heap loadedHeap
+	heap := newColdHeap((*Pool).idleLoaded)
 	set := &Set{spare: spare.New[engine.Instance]()}
 	pools := make([]*Pool, 30)
 	for i := range pools {
@@ -54,7 +54,7 @@ func TestColdestIsThatOfAllPools(t *testing.T) {
 		}
 		require.Same(t, naive(tried), heap.coldest(tried))
 		require.LessOrEqual(t, len(heap.entries), len(pools))
-		require.Len(t, heap.has, len(heap.entries))
+		require.Len(t, heap.of, len(heap.entries))
 	}
 }
 
@@ -70,7 +70,7 @@ func TestManyPoolsAreNotSearchedForASlot(t *testing.T) {
 	}
 	f.set.mu.Lock()
 	defer f.set.mu.Unlock()
-	require.LessOrEqual(t, len(f.set.holding), f.engine.Stats().Slots+1)
+	require.LessOrEqual(t, len(f.set.holding.entries), f.engine.Stats().Slots+1)
 	require.Len(t, f.set.loaded.entries, len(pools))
 }
 
@@ -88,6 +88,6 @@ func TestFailedPoolsAreForgotten(t *testing.T) {
 	require.True(t, errors.As(err, &refused), err)
 	f.set.mu.Lock()
 	defer f.set.mu.Unlock()
-	require.Empty(t, f.set.holding)
+	require.Empty(t, f.set.holding.entries)
 	require.Empty(t, f.set.loaded.entries)
 }

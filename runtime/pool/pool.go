@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +50,7 @@ type Pool struct {
 	mu       sync.Mutex
 	module   *engine.Module     // guarded by mu; nil while evicted; changed by setModuleLocked
 	warm     []*engine.Instance // guarded by mu; LIFO
-	kept     map[*kept]struct{} // guarded by mu; of all instances
+	kept     []*kept            // guarded by mu; of all instances
 	inUse    int                // guarded by mu; including acquisitions in progress and spare instances
 	refills  int                // guarded by mu; refills and loads in progress
 	loading  chan struct{}      // guarded by mu; closed when the load in progress has ended
@@ -127,7 +126,7 @@ func (p *Pool) Acquire(ctx context.Context, deadline time.Time) (*engine.Instanc
 		return nil, "", engine.Outcome{}, ErrClosed
 	}
 	p.inUse++
-	if len(p.warm) == 0 {
+	if len(p.warm) == 0 && p.inUse > 1 { // else none is spare
 		p.gatherLocked()
 	}
 	if in := p.popLocked(); in != nil {
@@ -297,13 +296,15 @@ func (p *Pool) refill(ctx context.Context) {
 	}
 }
 
-// idleSince returns the time since when the pool is unused. It reports whether it has warm instances, and whether it has any.
-func (p *Pool) idleSince() (since time.Time, warm, held bool) {
+// idleSince returns the time since when the pool is unused. It reports whether it has instances, and whether it has warm ones.
+func (p *Pool) idleSince() (since time.Time, held, warm bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	warm = len(p.warm) > 0
-	return p.unusedLocked(), warm, warm || p.inUse > 0 || p.refills > 0
+	return p.unusedLocked(), p.heldLocked(), len(p.warm) > 0
 }
+
+// heldLocked reports whether the pool has instances, or will have some.
+func (p *Pool) heldLocked() bool { return len(p.warm) > 0 || p.inUse > 0 || p.refills > 0 }
 
 // unusedLocked returns the end of the last request, or the time when the pool was opened.
 func (p *Pool) unusedLocked() time.Time {
@@ -313,19 +314,16 @@ func (p *Pool) unusedLocked() time.Time {
 	return p.opened
 }
 
-// closeWarm closes up to n warm instances, starting with the least recently used. The
-// set's lock must be held.
-func (p *Pool) closeWarm(n int) int {
+// closeWarm closes all warm instances. The set's lock must be held.
+func (p *Pool) closeWarm() {
 	p.mu.Lock()
 	p.gatherLocked()
-	n = min(n, len(p.warm))
-	victims := slices.Clone(p.warm[:n])
-	p.warm = slices.Delete(p.warm, 0, n)
+	victims := p.warm
+	p.warm = nil
 	p.mu.Unlock()
 	for _, in := range victims {
 		p.close(in)
 	}
-	return n
 }
 
 // Close closes all instances and the module. It stops running calls and waits for them
@@ -359,7 +357,7 @@ func (p *Pool) Close(ctx context.Context) error {
 // finish closes the module. It is called once: by Close if the pool was idle, else by the last user.
 func (p *Pool) finish() {
 	p.set.mu.Lock()
-	p.closeWarm(int(^uint(0) >> 1))
+	p.closeWarm()
 	p.set.mu.Unlock()
 	p.mu.Lock()
 	module := p.module

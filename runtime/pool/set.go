@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/vespo-dev/vespo/internal/spare"
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -42,8 +41,8 @@ type Set struct {
 	_       [64]byte           // all processors read the fields above
 	mu      sync.Mutex         // held while slots change their owner
 	pools   map[*Pool]struct{} // guarded by mu
-	holding map[*Pool]struct{} // guarded by mu; pools with slots, and some that had some
-	loaded  loadedHeap         // guarded by mu; pools with code
+	holding coldHeap           // guarded by mu; pools with slots, and some that had some
+	loaded  coldHeap           // guarded by mu; pools with code
 	closed  Counts             // guarded by mu; of pools that are not in pools any more
 	trimmed int64              // guarded by mu; releases because of Options.LoadedBytes
 
@@ -61,7 +60,8 @@ func NewSet(e *engine.Engine, o Options) *Set {
 		options: o,
 		log:     o.Log,
 		pools:   map[*Pool]struct{}{},
-		holding: map[*Pool]struct{}{},
+		holding: newColdHeap((*Pool).idleSince),
+		loaded:  newColdHeap((*Pool).idleLoaded),
 		spare:   spare.New[engine.Instance](),
 		trims:   make(chan struct{}, 1),
 		refills: make(chan *Pool, 16),
@@ -99,21 +99,28 @@ func (s *Set) Close() {
 // slot reserves a slot for a pool: a free one, or that of a warm instance in the pool that has been idle longest.
 func (s *Set) slot(of *Pool) (*engine.Slot, error) {
 	s.mu.Lock()
-	slot, ok := s.freeSlotLocked(of)
+	if slot, ok := s.freeSlotLocked(of); ok {
+		s.mu.Unlock()
+		return slot, nil
+	}
 	var closed []*engine.Instance
-	for found := true; found && !ok; slot, ok = s.freeSlotLocked(of) {
-		closed = append(closed, s.gatherLocked()...)
-		found = s.reclaimLocked()
+	victim := s.reclaimLocked()
+	if victim == nil { // spare instances were used last: they come after all warm ones
+		closed = s.gatherLocked()
+		victim = s.reclaimLocked()
 		s.tight.Store(false)
+	}
+	if victim != nil {
+		s.holding.put(of)
 	}
 	s.mu.Unlock()
 	for _, in := range closed {
 		putBack(in)
 	}
-	if !ok {
+	if victim == nil {
 		return nil, ErrNoSlot
 	}
-	return slot, nil
+	return keptWith(victim).pool.vacate(victim), nil
 }
 
 // gatherLocked sets tight and makes the spare instances of all pools warm ones. It returns those of closed pools, which
@@ -138,32 +145,9 @@ func (s *Set) freeSlot(of *Pool) (*engine.Slot, bool) {
 func (s *Set) freeSlotLocked(of *Pool) (*engine.Slot, bool) {
 	slot, ok := s.engine.AcquireSlot()
 	if ok {
-		s.holding[of] = struct{}{}
+		s.holding.put(of)
 	}
 	return slot, ok
-}
-
-// reclaimLocked closes one warm instance of the least recently used pool. If a request takes the
-// instance first, the caller must try again. It returns false if no pool has a warm instance. It looks only at pools with
-// slots, because there can be far more without one.
-func (s *Set) reclaimLocked() bool {
-	var coldest *Pool
-	var oldest time.Time
-	for p := range s.holding {
-		used, warm, held := p.idleSince()
-		if warm && (coldest == nil || used.Before(oldest)) {
-			coldest, oldest = p, used
-		}
-		if !held {
-			delete(s.holding, p)
-		}
-	}
-	if coldest == nil {
-		return false
-	}
-	n := coldest.closeWarm(1)
-	coldest.count(func(c *Counts) { c.Reclaimed += int64(n) })
-	return true
 }
 
 // add adds a pool, which may have code and a warm instance.
@@ -172,7 +156,7 @@ func (s *Set) add(p *Pool, loaded bool) {
 	defer s.mu.Unlock()
 	s.pools[p] = struct{}{}
 	if loaded {
-		s.holding[p] = struct{}{}
+		s.holding.put(p)
 		s.loaded.put(p)
 	}
 }
@@ -190,7 +174,7 @@ func (s *Set) noteLoaded(p *Pool) {
 func (s *Set) noSlots(p *Pool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.holding, p)
+	s.holding.remove(p)
 }
 
 func (s *Set) remove(p *Pool) {
@@ -198,7 +182,8 @@ func (s *Set) remove(p *Pool) {
 	defer s.mu.Unlock()
 	if _, ok := s.pools[p]; ok {
 		delete(s.pools, p)
-		delete(s.holding, p)
+		s.holding.remove(p)
+		s.loaded.remove(p)
 		s.closed.add(p.Stats().Counts)
 	}
 }

@@ -42,7 +42,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Stats{Loaded: p.module != nil, Warm: len(p.warm), InUse: p.inUse, LastUsed: p.lastUsedLocked(), Counts: p.counts}
-	for k := range p.kept {
+	for _, k := range p.kept {
 		s.Counts.Warm += k.warm.Load()
 	}
 	spare := p.spareLocked()

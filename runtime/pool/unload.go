@@ -14,7 +14,7 @@ func (p *Pool) Shrink(ctx context.Context, evict bool) error {
 	p.set.mu.Lock()
 	defer p.set.mu.Unlock()
 	if !evict {
-		p.closeWarm(int(^uint(0) >> 1))
+		p.closeWarm()
 		return nil
 	}
 	_, err := p.unload(ctx)
@@ -24,7 +24,7 @@ func (p *Pool) Shrink(ctx context.Context, evict bool) error {
 // unload closes all warm instances, and releases the code and the snapshot if the pool is not in use. It reports whether it
 // has. The set's lock must be held.
 func (p *Pool) unload(ctx context.Context) (unloaded bool, err error) {
-	p.closeWarm(int(^uint(0) >> 1))
+	p.closeWarm()
 	p.mu.Lock()
 	var module *engine.Module
 	if p.inUse == 0 && p.refills == 0 && !p.closed && len(p.warm) == 0 {

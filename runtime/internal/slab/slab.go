@@ -60,6 +60,9 @@ type Slot struct {
 	id    SlotID // immutable
 	out   bool   // guarded by Slab.mu
 	bytes []byte // set by the slab before Acquire returns the slot, immutable until Release
+
+	// Dirty is set by the holder while the contents may be those of an earlier user, who has passed the slot on.
+	Dirty bool
 }
 
 // ID returns the index of the slot.
@@ -132,10 +135,13 @@ func (s *Slab) Acquire() (slot *Slot, ok bool) {
 }
 
 // Release returns a slot, which must have been wiped. It panics if the slot was already
-// released or belongs to another slab: such a bug could pass one guest's memory to another.
+// released, is dirty or belongs to another slab: such a bug could pass one guest's memory to another.
 func (s *Slab) Release(slot *Slot) {
 	if int(slot.id) >= len(s.slots) || slot != &s.slots[slot.id] {
 		panic(fmt.Sprintf("slab: slot %d released to a slab that it is not from", slot.id))
+	}
+	if slot.Dirty {
+		panic(fmt.Sprintf("slab: slot %d released without being wiped", slot.id))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -103,6 +103,9 @@ func TestReleasePanicsOnMisuse(t *testing.T) {
 	slot := acquire(t, s)
 	require.PanicsWithValue(t, "slab: slot 0 released to a slab that it is not from", func() { other.Release(slot) })
 	s.Release(slot)
+	slot.Dirty = true
+	require.PanicsWithValue(t, "slab: slot 0 released without being wiped", func() { s.Release(slot) })
+	slot.Dirty = false
 	require.PanicsWithValue(t, "slab: slot 0 released twice", func() { s.Release(slot) })
 	require.Equal(t, 2, s.Stats().Free, "a refused release changes nothing")
 }
