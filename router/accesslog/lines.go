@@ -50,7 +50,7 @@ func AppendJSON(line []byte, rec *Record) []byte {
 		line = append(line, f.Key...)
 		line = append(line, '"', ':')
 		if f.Value.Kind() == slog.KindString {
-			line = appendJSONString(line, f.Value.String())
+			line = AppendJSONString(line, f.Value.String())
 		} else {
 			line = appendNumber(line, f.Value)
 		}
@@ -89,8 +89,8 @@ func appendNumber(line []byte, v slog.Value) []byte {
 	return strconv.AppendInt(line, v.Int64(), 10)
 }
 
-// appendJSONString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
-func appendJSONString(line []byte, s string) []byte {
+// AppendJSONString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
+func AppendJSONString(line []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
 		if s[i] < 0x20 || s[i] >= 0x7f || s[i] == '"' || s[i] == '\\' {
 			return appendOddJSONString(line, s)

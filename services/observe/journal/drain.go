@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"slices"
@@ -52,7 +53,7 @@ func (j *Journal) drain(last bool) {
 	}
 }
 
-// numberLocked gives numbers to the entries in the order of their times, and encodes them.
+// numberLocked gives numbers to the entries in the order of their times, and encodes them. It returns them if there are followers.
 func (j *Journal) numberLocked(batches []*batch) (all []written) {
 	type place struct {
 		of   *batch
@@ -67,16 +68,15 @@ func (j *Journal) numberLocked(batches []*batch) (all []written) {
 	slices.SortStableFunc(order, func(a, b place) int { return a.item.Time.Compare(b.item.Time) })
 	for _, p := range order {
 		e := p.item.entry(j.last + 1)
-		line, err := e.appendTo(nil)
-		if err != nil { // no text or record can cause that
-			continue
-		}
 		j.last++
 		if p.of.first == 0 {
 			p.of.first = e.N
 		}
-		p.of.lines = append(p.of.lines, line...)
-		all = append(all, written{e, line})
+		from := len(p.of.lines)
+		p.of.lines = e.appendTo(p.of.lines)
+		if len(j.followers) > 0 {
+			all = append(all, written{e, bytes.Clone(p.of.lines[from:])})
+		}
 	}
 	return all
 }

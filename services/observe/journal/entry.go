@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -19,6 +20,9 @@ const (
 
 // maxTextBytes is the most bytes of a text. Longer ones are cut.
 const maxTextBytes = 16 << 10
+
+// usualRecordBytes is the capacity for a record, which grows for longer ones.
+const usualRecordBytes = 512
 
 // maxLineBytes is the most bytes of a line of a segment. Longer ones are no entries.
 const maxLineBytes = 256 << 10
@@ -47,22 +51,33 @@ func ForOwner(line []byte) []byte {
 		return line
 	}
 	e.Cause = ""
-	shorter, err := e.appendTo(nil)
-	if err != nil {
-		return nil
-	}
-	return bytes.TrimSuffix(shorter, []byte("\n"))
+	return bytes.TrimSuffix(e.appendTo(nil), []byte("\n"))
 }
 
-// appendTo appends the line of an entry, with its end.
-func (e *Entry) appendTo(line []byte) ([]byte, error) {
-	b := bytes.NewBuffer(line)
-	enc := json.NewEncoder(b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(e); err != nil {
-		return line, err
+// appendTo appends the line of an entry, with its end. It is what encoding/json makes of the entry, without its reflection.
+func (e *Entry) appendTo(line []byte) []byte {
+	line = strconv.AppendUint(append(line, `{"n":`...), e.N, 10)
+	line = e.Time.AppendFormat(append(line, `,"time":"`...), time.RFC3339Nano)
+	line = append(append(line, `","level":"`...), e.Level.String()...)
+	line = accesslog.AppendJSONString(append(line, `","source":`...), e.Source)
+	line = accesslog.AppendJSONString(append(line, `,"service":`...), e.Service)
+	line = appendOptional(line, `,"request_id":`, e.RequestID)
+	if e.Failed {
+		line = append(line, `,"failed":true`...)
 	}
-	return b.Bytes(), nil
+	line = appendOptional(line, `,"text":`, e.Text)
+	if len(e.Record) > 0 {
+		line = append(append(line, `,"record":`...), e.Record...)
+	}
+	line = appendOptional(line, `,"cause":`, e.Cause)
+	return append(line, "}\n"...)
+}
+
+func appendOptional(line []byte, name, value string) []byte {
+	if value == "" {
+		return line
+	}
+	return accesslog.AppendJSONString(append(line, name...), value)
 }
 
 // parse returns the entry of a line without its end. It reports whether the line is one.
@@ -103,7 +118,7 @@ func (i *item) entry(n uint64) Entry {
 			}
 			rec.Err = errors.New(reason)
 		}
-		e.Record = accesslog.AppendJSON(nil, &rec)
+		e.Record = accesslog.AppendJSON(make([]byte, 0, usualRecordBytes), &rec)
 	}
 	return e
 }

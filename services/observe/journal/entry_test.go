@@ -1,9 +1,14 @@
 package journal
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"log/slog"
+	"math/rand/v2"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,4 +36,33 @@ func TestOwnersSeeNoHost(t *testing.T) {
 	require.NotContains(t, own, "\n")
 	require.Contains(t, own, `"err":"Bad gateway: no upstream"`)
 	require.Equal(t, string(lines[1].JSON), string(ForOwner(lines[1].JSON)))
+}
+
+// TestLinesAreThoseOfEncodingJSON compares the encoding by hand with that of the standard library.
+func TestLinesAreThoseOfEncodingJSON(t *testing.T) {
+	texts := []string{"", "plain", "<&>'", "a\"b\\c\n\t\x00\x7f", "\u00e9\u2028\U0001f600", "\xff\xfe"}
+	r := rand.New(rand.NewPCG(1, 2))
+	text := func() string { return texts[r.IntN(len(texts))] }
+	for range 2_000 {
+		e := Entry{
+			N:         r.Uint64(),
+			Time:      time.Unix(r.Int64N(1<<33), r.Int64N(1_000_000_000)).In(time.FixedZone("", int(r.Int64N(48)-24)*1800)),
+			Level:     slog.Level(r.IntN(20) - 8),
+			Source:    text(),
+			Service:   text(),
+			RequestID: text(),
+			Failed:    r.IntN(2) == 0,
+			Text:      text(),
+			Cause:     text(),
+		}
+		if r.IntN(2) == 0 {
+			rec := requestOf(text(), text(), e.Failed)
+			e.Record = accesslog.AppendJSON(nil, rec)
+		}
+		var want bytes.Buffer
+		encoder := json.NewEncoder(&want)
+		encoder.SetEscapeHTML(false)
+		require.NoError(t, encoder.Encode(&e))
+		require.Equal(t, "before"+want.String(), string(e.appendTo([]byte("before"))))
+	}
 }

@@ -308,8 +308,7 @@ func TestHandler(t *testing.T) {
 
 // No scan fails on any content, and all whole lines in front of it are found.
 func FuzzSegment(f *testing.F) {
-	good, err := (&Entry{N: 7, Source: SourceHost, Service: "/a", Text: "x"}).appendTo(nil)
-	require.NoError(f, err)
+	good := (&Entry{N: 7, Source: SourceHost, Service: "/a", Text: "x"}).appendTo(nil)
 	f.Add([]byte("{}\n"))
 	f.Add([]byte{0, 0, '\n'})
 	f.Add(bytes.Repeat([]byte("x"), maxLineBytes+1))
