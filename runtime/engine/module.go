@@ -304,7 +304,7 @@ func (m *Module) Instantiate(ctx context.Context, deadline time.Time, slot *Slot
 	return in, Outcome{}, nil
 }
 
-// instantiateIn is newInstance in a slot that may be dirty. Only a snapshot replaces what is there.
+// instantiateIn is newInstance in a slot that may be dirty. Only a snapshot replaces its contents.
 func (m *Module) instantiateIn(slot *Slot) (*Instance, error) {
 	if m.image == nil {
 		if err := m.engine.clean(slot); err != nil {

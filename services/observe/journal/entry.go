@@ -54,7 +54,7 @@ func ForOwner(line []byte) []byte {
 	return bytes.TrimSuffix(e.appendTo(nil), []byte("\n"))
 }
 
-// appendTo appends the line of an entry, with its end. It is what encoding/json makes of the entry, without its reflection.
+// appendTo appends the line of an entry, with its end. The line is that of encoding/json, without its reflection.
 func (e *Entry) appendTo(line []byte) []byte {
 	line = strconv.AppendUint(append(line, `{"n":`...), e.N, 10)
 	line = e.Time.AppendFormat(append(line, `,"time":"`...), time.RFC3339Nano)

@@ -86,7 +86,7 @@ func TestForms(t *testing.T) {
 	require.Regexp(t, `^time=\S+ level=INFO msg="a b" n=1\n$`, out.String())
 }
 
-// TestLinesAreRecords checks that what is no record becomes one in JSON.
+// TestLinesAreRecords checks that lines in another form become records in JSON.
 func TestLinesAreRecords(t *testing.T) {
 	var out bytes.Buffer
 	n, err := Lines(NewHandler(&out, JSON, slog.LevelInfo, stdio.Paint{}), slog.LevelInfo).Write([]byte("listening on \"x\"\n\ntry:\n  curl\r\n"))

@@ -69,7 +69,7 @@ func TestReasonsDoNotRepeatTheOutcome(t *testing.T) {
 	require.Equal(t, "trap", withoutRepeats("trap", "trap"))
 }
 
-// TestListFits checks that a list fits a terminal of 80 columns, whatever the prefixes and targets are. Without a
+// TestListFits checks that a list fits a terminal of 80 columns, with prefixes and targets of any length. Without a
 // terminal, and in the wide form, nothing is cut.
 func TestListFits(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC)
