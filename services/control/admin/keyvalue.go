@@ -124,6 +124,9 @@ func kvProblem(err error) error {
 	} {
 		if errors.Is(err, known.err) {
 			text, _ := strings.CutSuffix(err.Error(), ": "+known.err.Error())
+			if known.err == context.DeadlineExceeded {
+				text = "the store has not answered in time"
+			}
 			return problem.New(known.kind, text).WithCause(err)
 		}
 	}

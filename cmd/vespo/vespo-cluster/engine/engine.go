@@ -4,8 +4,8 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +26,9 @@ type reason struct {
 	cause error
 }
 
-func (r reason) Unwrap() []error { return []error{r.error, r.cause} }
+func (r reason) Unwrap() []error {
+	return slices.DeleteFunc([]error{r.error, r.cause}, func(err error) bool { return err == nil })
+}
 
 // Unavailable returns the error of an operation that has changed nothing: that of the context if it has ended.
 func Unavailable(ctx context.Context, cause error) error {
@@ -38,7 +40,7 @@ func Unavailable(ctx context.Context, cause error) error {
 
 // Uncertain returns the error of a write without an answer.
 func Uncertain(ctx context.Context, store string) error {
-	return errors.Join(kv.Reject(kv.ErrUncertain, "the engine did not answer the write of the store %q", store), Ended(ctx))
+	return reason{kv.Reject(kv.ErrUncertain, "the engine did not answer the write of the store %q: it may have been made", store), Ended(ctx)}
 }
 
 // Ended returns the error of a context, also when its deadline has ended the operation just before the context.
