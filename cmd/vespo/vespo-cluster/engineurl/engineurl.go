@@ -27,8 +27,8 @@ const (
 // ErrURL is matched by all errors of this package except those of files.
 var ErrURL = errors.New("not the URL of an engine")
 
-// passwordVariables are the variables of the environment that may have the password.
-const passwordVariables = kv.PasswordVariable + " for key-value stores, " + queues.PasswordVariable + " for queues"
+// PasswordVariables are the variables of the environment that may have the password.
+const PasswordVariables = kv.PasswordVariable + " for key-value stores, " + queues.PasswordVariable + " for queues"
 
 // maxFileBytes bounds the files that a URL names.
 const maxFileBytes = 1 << 20
@@ -43,7 +43,7 @@ func Refuse(format string, args ...any) error {
 
 // NoPassword is the error of a user without a password.
 func NoPassword(user string) error {
-	return Refuse("the user %.80q has no password: set %s, or password_file", user, passwordVariables)
+	return Refuse("the user %.80q has no password: set %s, or password_file", user, PasswordVariables)
 }
 
 // URL is a URL in its parts.
@@ -80,7 +80,7 @@ func Parse(text, defaultPort string, schemes ...string) (URL, error) {
 		u.User, hosts = authority[:i], authority[i+1:]
 	}
 	if strings.Contains(u.User, ":") {
-		return u, Refuse("a password in it would be seen in the list of processes: set %s, or password_file", passwordVariables)
+		return u, Refuse("a password in it would be seen in the list of processes: set %s, or password_file", PasswordVariables)
 	}
 	for host := range strings.SplitSeq(hosts, ",") {
 		name, port, err := net.SplitHostPort(host)
@@ -111,7 +111,7 @@ func WithCommon(names ...string) []string {
 func Each(options url.Values, set func(name, value string) (known, valid bool, rule string), names ...string) error {
 	for name, values := range options {
 		if name == "password" || name == "sslpassword" {
-			return Refuse("a password in it would be seen in the list of processes: set %s, or password_file", passwordVariables)
+			return Refuse("a password in it would be seen in the list of processes: set %s, or password_file", PasswordVariables)
 		}
 		if len(values) > 1 {
 			return Refuse("the option %.80s is there twice", name)

@@ -40,7 +40,7 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, enginetest.Put(t, stores, "k", "v"), "key-value stores use the same")
 	require.NoError(t, stores.Close())
 	require.NoError(t, open(full+"&password_file="+password, ""))
-	require.ErrorContains(t, open(full, "wrong"), "password authentication failed")
+	require.ErrorContains(t, open(full, "wrong"), `password authentication failed for user "postgres": set VESPO_KV_PASSWORD for key-value stores, VESPO_QUEUES_PASSWORD for queues`)
 	require.ErrorContains(t, open("&sslmode=disable", enginetest.Password), "no encryption")
 	require.ErrorContains(t, open("&sslmode=verify-full&ca="+files.CA, enginetest.Password), "client certificate")
 	require.ErrorIs(t, open("&sslmode=verify-full&ca="+other.CA+"&cert="+files.Cert+"&key="+files.Key, enginetest.Password), queues.ErrUnavailable)

@@ -3,10 +3,12 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 
@@ -15,6 +17,7 @@ const maxAttempts = 5
 
 // Codes of errors of PostgreSQL.
 const (
+	codePassword      = "28P01"
 	codeDiskFull      = "53100"
 	codeSerialization = "40001"
 	codeDeadlock      = "40P01"
@@ -128,6 +131,8 @@ func Refusal(err error) error {
 	switch {
 	case errors.Is(err, ErrFormat):
 		return err
+	case errors.As(err, &reply) && reply.Code == codePassword:
+		return fmt.Errorf("%s: set %s, or password_file", reply.Message, engineurl.PasswordVariables)
 	case errors.As(err, &reply) && !Temporary(reply.Code):
 		return errors.New(reply.Message)
 	}

@@ -1,7 +1,9 @@
 package redisstore
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -126,4 +128,17 @@ func TestSecrets(t *testing.T) {
 		require.ErrorContains(t, err, c.says)
 		require.NotContains(t, err.Error(), "cret")
 	}
+}
+
+// TestPortWithoutTLS asks for TLS where there is none. The log says what to write.
+func TestPortWithoutTLS(t *testing.T) {
+	engine := enginetest.StartRedis(t)
+	cfg, err := Parse("rediss://" + engine.Address + "?timeout=2s")
+	require.NoError(t, err)
+	var log bytes.Buffer
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	s, err := Open(t.Context(), cfg)
+	require.NoError(t, err, "it need not be reachable")
+	require.NoError(t, s.Close())
+	require.Contains(t, log.String(), "write redis:// in place of rediss://")
 }

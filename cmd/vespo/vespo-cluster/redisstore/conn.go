@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"slices"
 	"strings"
@@ -21,13 +22,9 @@ func notSent(err error) error { return notSentError{notSentError{err}} }
 
 // dial opens a connection.
 func (c Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: c.Timeout}
-	var opened net.Conn
-	var err error
-	if c.TLS == nil {
-		opened, err = dialer.DialContext(ctx, network, address)
-	} else {
-		opened, err = (&tls.Dialer{NetDialer: dialer, Config: c.TLS}).DialContext(ctx, network, address)
+	opened, err := (&net.Dialer{Timeout: c.Timeout}).DialContext(ctx, network, address)
+	if err == nil && c.TLS != nil {
+		opened, err = c.secure(ctx, opened, address)
 	}
 	if err != nil {
 		return nil, notSent(err)
@@ -36,6 +33,28 @@ func (c Config) dial(ctx context.Context, network, address string) (net.Conn, er
 		return checkedConn{&conn{Conn: opened}, raw}, nil
 	}
 	return &conn{Conn: opened}, nil
+}
+
+// errNoTLS is matched if an engine does not answer the handshake. Redis waits for the end of a line.
+var errNoTLS = errors.New("the engine does not answer in TLS: if it has none at this port, write " + scheme + ":// in place of " + secureScheme + "://")
+
+// secure makes the handshake of TLS. It takes half of the time of an operation at most, so that the operation ends with its error.
+func (c Config) secure(ctx context.Context, opened net.Conn, address string) (net.Conn, error) {
+	config := c.TLS.Clone()
+	config.ServerName, _, _ = net.SplitHostPort(address)
+	within, cancel := context.WithTimeout(ctx, c.Timeout/2)
+	defer cancel()
+	conn := tls.Client(opened, config)
+	err := conn.HandshakeContext(within)
+	if err == nil {
+		return conn, nil
+	}
+	_ = opened.Close() // nothing was sent
+	var other tls.RecordHeaderError
+	if within.Err() != nil && ctx.Err() == nil || errors.As(err, &other) {
+		err = errors.Join(errNoTLS, err)
+	}
+	return nil, err
 }
 
 // checkedConn is a conn by whose socket the client sees that the engine has closed it.
