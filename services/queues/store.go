@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/vespo-dev/vespo/services/events"
 )
 
 // Limits of a store.
@@ -111,10 +113,12 @@ type Store interface {
 	Totals() (s Stats, away bool)
 }
 
-// Engine is a Store in an engine.
+// Engine is a Store in an engine, which keeps accepted events, too.
 type Engine interface {
 	Store
 	io.Closer
+	// Events returns the store of events, which can be used until Close.
+	Events() events.Store
 }
 
 // Options are those of an engine.

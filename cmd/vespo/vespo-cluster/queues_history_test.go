@@ -54,6 +54,7 @@ type fleet struct {
 	hosts   []*host
 	urls    []string // of the engine, by host
 	workers []string // address for workers, by host
+	apis    []string // URL of the Lambda API, by host
 	proxies []*enginetest.Proxy
 	client  *http.Client
 	history history
@@ -67,12 +68,10 @@ func newFleet(t *testing.T, hosts int) *fleet {
 	}
 	t.Cleanup(c.client.CloseIdleConnections)
 	for range hosts {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		address := l.Addr().String()
-		require.NoError(t, l.Close())
+		address, api := freeAddress(t), freeAddress(t)
 		h, p := newKVHost(t), enginetest.StartProxy(t, c.engine.Address)
-		h.args = append(h.args, "--worker-listen", address)
+		h.args = append(h.args, "--worker-listen", address, "--lambda-listen", api)
+		c.apis = append(c.apis, "http://"+api)
 		c.hosts, c.proxies, c.workers = append(c.hosts, h), append(c.proxies, p), append(c.workers, "http://"+address)
 		c.urls = append(c.urls, "postgres://postgres@"+p.Address+"/postgres?timeout=2s")
 	}
@@ -81,6 +80,15 @@ func newFleet(t *testing.T, hosts int) *fleet {
 		h.addQueue("lease", queueLease.String(), "timeout", "6s", "depth", "100000")
 	}
 	return c
+}
+
+// freeAddress returns an address of this machine that is free.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
 }
 
 // asking sends requests to all hosts until ctx ends.

@@ -89,6 +89,8 @@ func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, da
 	}
 	handler := lambda.New(lambda.Config{
 		Events:      stored,
+		Shared:      c.shared != nil,
+		Paused:      c.pausesEvents,
 		Catalogue:   c.deployer,
 		Dispatcher:  routing,
 		Keys:        cfg.lambdaKeys(),
@@ -108,8 +110,18 @@ func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, da
 	})
 }
 
-// openEvents opens the store of accepted events. If its file cannot be opened, the server goes on, and accepts no events.
+// pausesEvents reports whether this host leaves the events of an engine to other hosts. Those in its own file no other host can run.
+func (c *core) pausesEvents() bool { return c.shared != nil && c.node != nil && c.node.Draining() }
+
+// openEvents opens the store of accepted events: the engine of the queues, or a file. If the file cannot be opened, the server
+// goes on, and accepts no events.
 func (c *core) openEvents(ctx context.Context, list *parts.List, path string, log *slog.Logger) (events.Store, error) {
+	if c.shared != nil {
+		if _, err := os.Stat(path); err == nil {
+			log.Warn("events that were accepted without --queues wait in a file: start once without --queues to run them", "file", path)
+		}
+		return c.shared.Events(), nil
+	}
 	stored, err := embedded.Open(embedded.Config{Path: path, Log: log})
 	if err != nil {
 		log.Error("the accepted events of the Lambda API cannot be read: none are accepted or run; restore the file from a backup, or move it away", "error", err)

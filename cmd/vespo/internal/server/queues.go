@@ -12,7 +12,7 @@ import (
 
 // QueueSettings are the settings of queues that several hosts share, as a part of Config.
 type QueueSettings struct {
-	Queues string `name:"queues" placeholder:"URL" env:"VESPO_QUEUES" help:"Engine of the durable queues, such as postgres://user@host/database (vespo-cluster alone). Without it, their requests are in --data."`
+	Queues string `name:"queues" placeholder:"URL" env:"VESPO_QUEUES" help:"Engine of the durable queues and of accepted events of functions, such as postgres://user@host/database (vespo-cluster alone). Without it, they are in --data."`
 
 	OpenQueues queues.Opener `kong:"-"` // nil: this program has no engines
 }
@@ -44,4 +44,12 @@ func (c *core) openShared(ctx context.Context, list *parts.List, cfg *Config, lo
 		},
 		Close: func(context.Context) error { return opened.Close() },
 	})
+}
+
+// sharedQueues returns the engine as a store of queues, or nil.
+func (c *core) sharedQueues() queues.Store {
+	if c.shared == nil {
+		return nil
+	}
+	return c.shared
 }

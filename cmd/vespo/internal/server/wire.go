@@ -70,7 +70,7 @@ type core struct {
 	problems  []registry.Problem // found while opening the catalogue
 	stores    kv.Stores          // key-value stores
 	engine    kv.Engine          // the same, with what only the server uses
-	shared    queues.Store       // requests of durable queues in an engine; nil: they are in the data directory
+	shared    queues.Engine      // durable queues and events in an engine; nil: they are in the data directory
 	security  *security          // TLS of the listeners
 	audit     *admin.Auditor     // records changes
 	authority *tokens.Authority  // recognises tokens, for the management API and all else that takes one
@@ -328,7 +328,7 @@ func (c *core) forgets(log *slog.Logger) deploy.Events {
 // newQueues returns the kind for queues. It opens the workers' listener when the first queue is deployed.
 func (c *core) newQueues(cfg *Config, log *slog.Logger) *queue.Kind {
 	return queue.New(queue.Config{
-		Shared: c.shared,
+		Shared: c.sharedQueues(),
 		Listen: func(ctx context.Context) (net.Listener, error) {
 			connections := cfg.workerConnections(log)
 			connections.TLS = c.security.of(onWorkers, cfg.WorkerListen, "http/1.1")

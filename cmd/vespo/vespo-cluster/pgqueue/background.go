@@ -70,10 +70,11 @@ func (s *Store) beat(ctx context.Context) error {
 		all[queue] = q
 		return nil
 	})
-	if err == nil {
-		s.stats.Store(&all)
+	if err != nil {
+		return err
 	}
-	return err
+	s.stats.Store(&all)
+	return s.events.count(ctx)
 }
 
 // lostLease is a lease whose take had no answer.
@@ -118,7 +119,7 @@ func (s *Store) giveBackLost(ctx context.Context) {
 		}
 	}
 	if tried {
-		s.signals.WakeAll()
+		s.wakeAll()
 	}
 }
 
@@ -142,7 +143,7 @@ func (s *Store) sweep(ctx context.Context) error {
 	return nil
 }
 
-// announce signals a change to this host, and later to the others. kind is q for a queue, or r for a result.
+// announce signals a change to this host, and later to the others. kind is q for a queue, r for a result, or e for events.
 func (s *Store) announce(kind, name string) {
 	s.hear(kind + " " + name)
 	s.mu.Lock()
@@ -163,12 +164,20 @@ func (s *Store) hear(news string) {
 	kind, name, _ := strings.Cut(news, " ")
 	switch {
 	case news == everything:
-		s.signals.WakeAll()
+		s.wakeAll()
 	case kind == "q":
 		s.signals.Wake(name)
 	case kind == "r":
 		s.signals.Ended(name)
+	case kind == "e":
+		s.events.wake()
 	}
+}
+
+// wakeAll signals everything to this host.
+func (s *Store) wakeAll() {
+	s.signals.WakeAll()
+	s.events.wake()
 }
 
 // channel is that of notifications.
@@ -246,7 +255,7 @@ func (s *Store) listenOnce(ctx context.Context) error {
 	if _, err := conn.Exec(within, "LISTEN "+s.channel()); err != nil {
 		return err
 	}
-	s.signals.WakeAll() // signals were lost
+	s.wakeAll() // signals were lost
 	for {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {

@@ -1,6 +1,7 @@
 package pgqueue
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgstore"
+	"github.com/vespo-dev/vespo/services/events"
 	"github.com/vespo-dev/vespo/services/queues"
 )
 
@@ -30,6 +32,8 @@ type Config struct {
 	pgstore.Config               // Quotas and Now are not used
 	KeepFor        time.Duration // results; zero: queues.KeepFor
 	KeepResults    int           // of one queue; zero: queues.KeepResults
+	Events         int           // stored at most; zero: events.MaxEvents
+	EventBytes     int64         // their content; zero: events.MaxBytes
 }
 
 // Store implements queues.Store. It is safe for concurrent use.
@@ -39,6 +43,7 @@ type Store struct {
 	pool     *pgxpool.Pool    // immutable
 	presence *engine.Presence // immutable
 	signals  queues.Signals
+	events   *eventStore // immutable
 
 	installation *pgstore.Installation // of the tables
 
@@ -67,6 +72,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.KeepResults == 0 {
 		cfg.KeepResults = queues.KeepResults
 	}
+	cfg.Events = cmp.Or(cfg.Events, events.MaxEvents)
+	cfg.EventBytes = cmp.Or(cfg.EventBytes, events.MaxBytes)
 	pool, err := cfg.PoolConfig()
 	if err != nil {
 		return nil, fmt.Errorf("queues: %w", err)
@@ -81,6 +88,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		news:         make(map[string]struct{}),
 		telling:      make(chan struct{}, 1),
 	}
+	s.events = newEventStore(s)
 	if s.pool, err = pgxpool.NewWithConfig(running, pool); err != nil {
 		quit()
 		return nil, fmt.Errorf("queues: %w", err)
@@ -139,8 +147,18 @@ func (s *Store) Close() error {
 // ready creates the tables if they may be missing.
 func (s *Store) ready(ctx context.Context) error {
 	return s.installation.Ready(ctx, func(ctx context.Context) error {
-		return s.cfg.Install(ctx, s.pool, pgstore.Part{Format: "queue_format", Version: formatVersion, Script: tables + helpers + changes})
+		for _, p := range [...]pgstore.Part{queuePart(), eventPart()} {
+			if err := s.cfg.Install(ctx, s.pool, p); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+}
+
+// queuePart is the part of the schema for queues.
+func queuePart() pgstore.Part {
+	return pgstore.Part{Format: "queue_format", Version: formatVersion, Script: tables + helpers + changes}
 }
 
 // Signals implements queues.Store.
