@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -24,7 +25,7 @@ func startObjects(t *testing.T, away *atomic.Bool) (url string) {
 	fake := gofakes3.New(backend).Server()
 	objects := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if away.Load() {
-			w.WriteHeader(http.StatusForbidden)
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		fake.ServeHTTP(w, r)
@@ -111,7 +112,26 @@ func TestObjectStore(t *testing.T) {
 	require.Contains(t, answer, "s3://modules/vespo")
 	require.Contains(t, answer, "nothing was changed")
 	require.Equal(t, "hello from vespo", second.body("/hello"))
+	require.Equal(t, 1, strings.Count(second.log.String(), "the object store cannot be used"), "%s", second.log)
+	require.Contains(t, second.body("/services/metrics"), "\nvespo_store_objects_away 1\n")
 	away.Store(false)
 	status, answer = second.post("/services/add", url.Values{"prefix": {"echo"}}, guest(t, "echo"))
 	require.Equal(t, http.StatusCreated, status, answer)
+	require.Contains(t, second.log.String(), "the object store can be used again")
+	require.Contains(t, second.body("/services/metrics"), "\nvespo_store_objects_away 0\n")
+}
+
+// TestStartWithoutObjects starts with an object store that cannot be reached. The log says so, before a deploy.
+func TestStartWithoutObjects(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	server := etcdtest.Start(t)
+	h := newHost(t, server.URL("objects"))
+	h.args = append(h.args, "--blobs", "s3://modules/vespo?region=us-east-1&endpoint=http://127.0.0.1:1")
+	h.start()
+	h.eventually(func() bool { return strings.Contains(h.log.String(), "the object store cannot be used") })
+	require.Contains(t, h.body("/services/metrics"), "\nvespo_store_objects_away 1\n")
+	status, answer := h.redirect("/a", "/1")
+	require.Equal(t, http.StatusCreated, status, answer)
+	require.Equal(t, "/1", h.seen("/a"))
 }

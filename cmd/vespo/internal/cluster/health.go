@@ -123,7 +123,7 @@ func (n *Node) Ready() error {
 
 // Stats returns the state of this host among the others.
 func (n *Node) Stats() Stats {
-	out := Stats{Status: n.Status(), Hosts: 1, Store: n.store.Stats()}
+	out := Stats{Status: n.Status(), Hosts: 1, Store: n.store.Stats(), ObjectsAway: n.objectsAway.Load()}
 	if others := n.members.Load(); others != nil {
 		out.Hosts += len(*others)
 	}
@@ -135,6 +135,8 @@ type Stats struct {
 	Status follow.Status
 	Hosts  int // that were there when the store has last answered, this one included
 	Store  StoreStats
+	// ObjectsAway is set if the object store could not be used at the last attempt.
+	ObjectsAway bool
 }
 
 // adopted notes the outcome of an adoption, of a new state or of the last one.

@@ -64,11 +64,12 @@ type Node struct {
 	refresh  time.Duration      // immutable: between two questions to the store
 	slack    time.Duration      // immutable: beyond refresh, for an answer
 
-	members   atomic.Pointer[[]Member]          // without this host; nil before the first time
-	alone     atomic.Bool                       // the warning was logged
-	homes     atomic.Pointer[[]Member]          // of members, those that can be homes of services; nil before the first time
-	draining  atomic.Bool                       // this host is to be drained, as the store has last said
-	catalogue atomic.Pointer[registry.Registry] // nil before Attach
+	members     atomic.Pointer[[]Member]          // without this host; nil before the first time
+	alone       atomic.Bool                       // the warning was logged
+	homes       atomic.Pointer[[]Member]          // of members, those that can be homes of services; nil before the first time
+	draining    atomic.Bool                       // this host is to be drained, as the store has last said
+	catalogue   atomic.Pointer[registry.Registry] // nil before Attach
+	objectsAway atomic.Bool                       // the last operation of the object store has failed
 
 	knownMu sync.Mutex
 	askedAt time.Time // guarded by knownMu: when known has last asked the store in vain
@@ -158,6 +159,7 @@ func (n *Node) Announce(ctx context.Context) {
 	var announcing sync.WaitGroup
 	defer announcing.Wait()
 	announcing.Go(func() { n.store.Announce(ctx, n.Self) })
+	announcing.Go(func() { n.watchObjects(ctx) })
 	n.watchStore(ctx)
 }
 

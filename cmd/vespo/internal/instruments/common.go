@@ -53,6 +53,10 @@ func (s *Sources) common() metrics.Group {
 		},
 		metrics.Count("vespo_store_changes_total", "Changes of the catalogue that this server has committed.", func(c cluster.Stats) uint64 { return c.Store.Changes }),
 		metrics.Count("vespo_store_writes_total", "Keys that these changes have written.", func(c cluster.Stats) uint64 { return c.Store.Writes }),
+		metrics.Field[cluster.Stats]{
+			Desc: metrics.Desc{Name: "vespo_store_objects_away", Type: metrics.Gauge, Help: "1 if the object store (--blobs) could not be used at the last attempt."},
+			Emit: func(c cluster.Stats, to *metrics.Sink) { to.Flag(c.ObjectsAway) },
+		},
 		metrics.Count("vespo_store_reads_total", "Reads of the whole catalogue: at the start, and after a watch was lost.", func(c cluster.Stats) uint64 { return c.Store.Reads }),
 	)
 }

@@ -93,6 +93,29 @@ func TestStore(t *testing.T) {
 	require.Equal(t, "s3://modules/team/a at "+strings.TrimPrefix(s.URL, "https://"), o.String())
 }
 
+// TestCheck accepts a store that can be used alone. Without the right to list objects, S3 refuses to say that one is missing.
+func TestCheck(t *testing.T) {
+	s := newServer(t)
+	o := open(t, "s3://modules/team/a"+s.options)
+	require.NoError(t, o.Check(t.Context()))
+	_, err := s.backend.PutObject("modules", "team/a/"+checkName, map[string]string{"Last-Modified": "Mon, 02 Jan 2006 15:04:05 GMT"}, strings.NewReader("x"), 1, nil)
+	require.NoError(t, err)
+	require.NoError(t, o.Check(t.Context()))
+	for code, usable := range map[string]bool{"AccessDenied": true, "InvalidAccessKeyId": false, "SignatureDoesNotMatch": false} {
+		refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, "<Error><Code>"+code+"</Code></Error>")
+		})
+		s.fault.Store(&refuse)
+		require.Equal(t, usable, o.Check(t.Context()) == nil, code)
+	}
+	s.fault.Store(nil)
+	require.ErrorContains(t, open(t, "s3://absent"+s.options).Check(t.Context()), "NoSuchBucket")
+	s.Close()
+	require.ErrorContains(t, o.Check(t.Context()), "connection refused")
+}
+
 // TestKeysOfTheEnvironment reads them without a file.
 func TestKeysOfTheEnvironment(t *testing.T) {
 	s := newServer(t)

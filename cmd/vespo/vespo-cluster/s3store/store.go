@@ -153,6 +153,25 @@ func (s *Store) Get(ctx context.Context, d registry.Digest) ([]byte, error) {
 	return blob, nil
 }
 
+// checkName is the name of an object that Check asks for, below the prefix.
+const checkName = "check"
+
+// Check asks for an object, which need not exist. Without the right to list objects, S3 denies access to a missing one.
+func (s *Store) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	object, err := s.client.GetObject(ctx, s.cfg.Bucket, path.Join(s.cfg.Prefix, checkName), minio.GetObjectOptions{})
+	if err == nil {
+		defer object.Close() // opened for reading only
+		_, err = object.Read(make([]byte, 1))
+	}
+	switch code := minio.ToErrorResponse(err).Code; {
+	case err == nil, errors.Is(err, io.EOF), code == minio.NoSuchKey, code == minio.AccessDenied:
+		return nil
+	}
+	return s.failed(err)
+}
+
 // failed returns the error of an operation.
 func (s *Store) failed(err error) error {
 	if answer := minio.ToErrorResponse(err); answer.Code != "" && !errors.Is(err, context.DeadlineExceeded) {
