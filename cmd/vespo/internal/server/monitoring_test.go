@@ -18,7 +18,9 @@ import (
 const monitoringPath = "../../../../docs/monitoring/"
 
 // expressions returns the queries of the dashboard and of the alert rules.
-func expressions(t *testing.T) (all []string) {
+func expressions(t *testing.T) []string { return append(dashboardQueries(t), alertQueries(t)...) }
+
+func dashboardQueries(t *testing.T) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile(monitoringPath + "dashboard.json")
 	require.NoError(t, err)
@@ -45,6 +47,10 @@ func expressions(t *testing.T) (all []string) {
 			all = append(all, inner[:strings.LastIndex(inner, ",")])
 		}
 	}
+	return all
+}
+
+func alertQueries(t *testing.T) (all []string) {
 	rules, err := os.ReadFile(monitoringPath + "alerts.yml")
 	require.NoError(t, err)
 	for _, m := range regexp.MustCompile(`(?m)^ +expr: '(.*)'$`).FindAllStringSubmatch(string(rules), -1) {
@@ -57,6 +63,7 @@ func expressions(t *testing.T) (all []string) {
 var (
 	selector  = regexp.MustCompile(`\b((?:vespo|go|process)_[a-z_]+)(?:\{([^}]*)\})?`)
 	matcher   = regexp.MustCompile(`([a-z_]+)(?:=~|!~|!=|=)"`)
+	ofHosts   = regexp.MustCompile("^vespo_(store|follow|[a-z]+_engine)_")
 	aggregate = regexp.MustCompile(`\bby \(([^)]*)\)`)
 )
 
@@ -90,13 +97,47 @@ func TestMonitoringUsesWhatAScrapeHas(t *testing.T) {
 	}
 }
 
+// TestAlertsHavePanels looks for the metrics of alerts about hosts and engines in the dashboard, and at the places of its panels.
+func TestAlertsHavePanels(t *testing.T) {
+	shown := strings.Join(dashboardQueries(t), "\n")
+	for _, expr := range alertQueries(t) {
+		for _, m := range selector.FindAllStringSubmatch(expr, -1) {
+			if ofHosts.MatchString(m[1]) {
+				require.Regexp(t, `\b`+m[1]+`\b`, shown, "no panel shows it")
+			}
+		}
+	}
+	text, err := os.ReadFile(monitoringPath + "dashboard.json")
+	require.NoError(t, err)
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &dashboard))
+	ids, cells := make(map[int]bool), make(map[[2]int]string)
+	for _, p := range dashboard.Panels {
+		require.False(t, ids[p.ID], p.Title)
+		ids[p.ID] = true
+		for x := range p.GridPos.W {
+			for y := range p.GridPos.H {
+				cell := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+				require.Empty(t, cells[cell], p.Title)
+				cells[cell] = p.Title
+			}
+		}
+	}
+}
+
 // labelsOfHosts returns the documented labels of a metric that only servers among other hosts have, or with engines.
 func labelsOfHosts(t *testing.T, name string) []string {
 	t.Helper()
 	page, err := os.ReadFile(monitoringPath + "../metrics.md")
 	require.NoError(t, err)
 	row := regexp.MustCompile("(?m)^\\| `" + name + "` \\| [a-z]+ \\| (.*?) ?\\| ").FindSubmatch(page)
-	if row == nil || !regexp.MustCompile("^vespo_(store|follow|[a-z]+_engine)_").MatchString(name) {
+	if row == nil || !ofHosts.MatchString(name) {
 		return nil
 	}
 	labels := []string{}
