@@ -61,8 +61,14 @@ func (b *countingBody) read(p []byte) (int, error) {
 	return n, err
 }
 
-// Arrived reports whether the whole body was received before admission, so that reading it does not block.
-func (b *countingBody) Arrived() bool { return b.first != nil && b.first.ended }
+// Arrived reports whether the whole body was received, so that reading it does not block.
+func (b *countingBody) Arrived() bool {
+	if b.first != nil {
+		return b.first.ended
+	}
+	from, ok := b.ReadCloser.(interface{ Arrived() bool })
+	return ok && from.Arrived()
+}
 
 // awaitBody waits for the first part of the request's body if the limiter requires it. A client that sent
 // Expect is not asked for its body while there is spare capacity, because the request may still be refused.

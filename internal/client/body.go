@@ -81,7 +81,7 @@ func newBody(w http.ResponseWriter, r *http.Request, from io.Reader, t Terms) *B
 	return b
 }
 
-// arrived reports whether reading a body cannot wait for the client: there is none, or the router has it all.
+// arrived reports whether reading a body cannot wait for the client: there is none, or the router or the server has it all.
 func arrived(body io.Reader) bool {
 	if body == nil || body == http.NoBody {
 		return true

@@ -32,6 +32,14 @@ func (b *body) Read(p []byte) (int, error) {
 	return b.readLocked(p)
 }
 
+// Arrived reports whether the whole body was received with the header, so that reading it does not block. It is for the
+// goroutine of the connection.
+func (b *body) Arrived() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.left == 0 || b.failed == nil && b.left <= int64(b.conn.end-b.conn.start)
+}
+
 // readLocked is Read without the check for Close. The last bytes come with io.EOF.
 func (b *body) readLocked(p []byte) (int, error) {
 	switch {

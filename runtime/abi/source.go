@@ -2,7 +2,8 @@ package abi
 
 import "io"
 
-// Source is a stream of bytes that can be polled as well as waited for. One goroutine at a time uses it.
+// Source is a stream of bytes that can be polled as well as waited for. One goroutine at a time uses it. If it has a method
+// Waits() bool, that reports whether Read may wait.
 type Source interface {
 	// Read waits for at least one byte, the end or an error.
 	io.Reader
@@ -15,6 +16,15 @@ type Source interface {
 func Arrived(data io.Reader) Source { return arrived{data} }
 
 type arrived struct{ io.Reader }
+
+// Waits implements Source.
+func (arrived) Waits() bool { return false }
+
+// MayWait reports whether reads may wait, as far as the reader knows.
+func MayWait(r io.Reader) bool {
+	w, ok := r.(interface{ Waits() bool })
+	return !ok || w.Waits()
+}
 
 // Ready implements Source.
 func (arrived) Ready() <-chan struct{} {

@@ -18,3 +18,9 @@ func TestArrivedDataIsReady(t *testing.T) {
 	require.Equal(t, "data", string(data))
 	<-s.Ready()
 }
+
+func TestMayWait(t *testing.T) {
+	s := abi.Arrived(strings.NewReader("data"))
+	require.False(t, abi.MayWait(s))
+	require.True(t, abi.MayWait(struct{ io.Reader }{s}))
+}

@@ -35,6 +35,9 @@ func (b *requestBody) end() {
 	b.kept.Reset()
 }
 
+// Waits reports whether reads may wait.
+func (b *requestBody) Waits() bool { return abi.MayWait(b.body) }
+
 // Read implements io.Reader for the guest.
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)

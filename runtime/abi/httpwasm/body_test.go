@@ -81,7 +81,7 @@ func TestBodiesThatBreakOff(t *testing.T) {
 func TestResponsesStream(t *testing.T) {
 	g := newGuest(t, nil)
 	x := newExchange()
-	x.Body = abi.Arrived(iotest.OneByteReader(strings.NewReader("ab")))
+	x.Body = struct{ abi.Source }{abi.Arrived(iotest.OneByteReader(strings.NewReader("ab")))} // it may wait
 	r := g.serve(x, code{request: func() int64 {
 		g.read(bodyRequest, 1) // a pause with nothing to send
 		g.setStatus(201)
@@ -223,4 +223,29 @@ func TestPassedOnBodiesCanBePolled(t *testing.T) {
 	behind, length = b.behind(4)
 	require.EqualValues(t, 3, length)
 	require.False(t, waits(behind))
+}
+
+// TestReadsThatDoNotWaitAreNoPause checks that the guest is paused for bodies that may have to arrive, and for no others.
+func TestReadsThatDoNotWaitAreNoPause(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		g := newGuest(t, nil)
+		x := newExchange()
+		x.Body = abi.Arrived(strings.NewReader("hello"))
+		if waits {
+			x.Body = struct{ abi.Source }{x.Body} // it does not say that it does not wait
+		}
+		g.serve(x, code{request: func() int64 {
+			pauses := 0
+			onPause := g.in.OnPause
+			g.in.OnPause = func() {
+				pauses++
+				onPause()
+			}
+			defer func() { g.in.OnPause = onPause }()
+			text, _ := g.read(bodyRequest, 10)
+			require.Equal(t, "hello", text)
+			require.Equal(t, waits, pauses > 0)
+			return 0
+		}})
+	}
 }

@@ -264,14 +264,20 @@ func (c *call) send(r abi.Response, p []byte) error {
 }
 
 // readBody reads once into the guest's buffer. It blocks
-// until there is at least one byte or the end of the body.
+// until there is at least one byte or the end of the body. A read that does not wait is no pause: the guest keeps its turn, and
+// its page faults stay known.
 func (c *call) readBody(body io.Reader, buf []byte) (n int, eof bool) {
-	c.in.Pause()
+	waits := abi.MayWait(body)
+	if waits {
+		c.in.Pause()
+	}
 	var err error
 	for n == 0 && err == nil {
 		n, err = body.Read(buf)
 	}
-	c.in.Resume()
+	if waits {
+		c.in.Resume()
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.in.GiveUp(err)
 	}

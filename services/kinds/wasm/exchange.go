@@ -50,11 +50,9 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 		// the deadline or below the minimum rate.
 		x.body.Body = client.NewBody(w, r.Request, client.Terms{Bytes: d.kind.cfg.MaxBodyBytes, Until: deadline, Pace: client.Streamed()})
 		x.body.ahead.Reset(x.body.Body, x.interrupt)
-		if x.body.Waits() {
-			// Otherwise HTTP/1 drops the rest of the body when a guest begins to answer before it
-			// has read everything. Connections that do not support this do not need it.
-			_ = client.ConnOf(w).FullDuplex()
-		}
+		// Otherwise HTTP/1 drops the rest of the body when a guest begins to answer before it
+		// has read everything. Connections that do not support this do not need it.
+		_ = client.ConnOf(w).FullDuplex()
 	}
 	from := r.Client.Or(r.Request)
 	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, from.Scheme, r.Host, r.RemoteAddr
@@ -134,6 +132,9 @@ type requestBody struct {
 	ahead        readahead.Reader
 	told         bool // the guest has read to the end; reading ahead alone fails no guest
 }
+
+// Waits reports whether reads may wait for the client.
+func (b *requestBody) Waits() bool { return b.Body != nil && b.Body.Waits() }
 
 // Read implements abi.Source.
 func (b *requestBody) Read(p []byte) (int, error) {
