@@ -29,7 +29,7 @@ func rateKey(l *ratelimit.Limiter, c *forwarded.Client, h http.Header) ratelimit
 	p := l.Policy()
 	switch p.By {
 	case ratelimit.ByService:
-		return ratelimit.Key{}
+		return l.OfAll()
 	case ratelimit.ByHeader:
 		if values := h[p.Header]; len(values) > 0 && values[0] != "" {
 			return l.OfText(values[0])

@@ -8,5 +8,7 @@
 //
 // A decision waits for nothing but the lock of a part of the table, which is held for a few operations on memory.
 //
-// Lock order: shard.mu is a leaf.
+// A Sharing makes the counts those of several hosts, by an Engine.
+//
+// Lock order: shard.mu and Sharing.mu are leaves.
 package ratelimit

@@ -1,12 +1,16 @@
 package ratelimit
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
 	"hash/maphash"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
-// Sizes of a table. A limiter by address or header has shards x shardKeys keys, of about 50 bytes each.
+// Sizes of a table. A limiter by address or header has shards x shardKeys keys, of some 100 bytes each.
 const (
 	shards    = 64
 	shardKeys = 1024
@@ -15,12 +19,16 @@ const (
 // MaxKeys is the maximum number of keys of a limiter.
 const MaxKeys = shards * shardKeys
 
-// Limiter applies a Policy. It is safe for concurrent use. Create it with New.
+// Limiter applies a Policy. It is safe for concurrent use. Create it with New or NewShared.
 type Limiter struct {
-	policy Policy       // immutable
-	start  time.Time    // immutable; zero of all times
-	seed   maphash.Seed // immutable
-	shards []shard      // immutable; one if all requests have the same key
+	policy  Policy       // immutable
+	start   time.Time    // immutable; zero of all times
+	seed    maphash.Seed // immutable; unless the keys are shared
+	sharing *Sharing     // immutable; nil: the counts are those of this host
+	scope   string       // immutable; of shared keys
+	whole   Key          // immutable; of all requests
+	shards  []shard      // immutable; one if all requests have the same key
+	dirty   atomic.Bool  // in Sharing.dirty
 }
 
 // Key identifies what a request is counted by.
@@ -38,23 +46,62 @@ func New(p Policy) *Limiter {
 	return &Limiter{policy: p, start: time.Now(), seed: maphash.MakeSeed(), shards: make([]shard, n)}
 }
 
+// NewShared returns a limiter whose counts are shared with those of the same service and policy on other hosts.
+func NewShared(p Policy, service string, s *Sharing) *Limiter {
+	l := New(p)
+	l.sharing, l.scope = s, fmt.Sprintf("%q %d %d %d %q ", service, p.Period, p.Burst, p.By, p.Header)
+	l.whole = l.hashed("")
+	return l
+}
+
 // Policy returns the limit.
 func (l *Limiter) Policy() Policy { return l.policy }
 
+// OfAll returns the key of all requests, for ByService.
+func (l *Limiter) OfAll() Key { return l.whole }
+
 // OfAddr returns the key of a client.
 func (l *Limiter) OfAddr(addr netip.Addr) Key {
+	if l.sharing != nil {
+		var text [64]byte
+		return l.hashed("address " + string(addr.AppendTo(text[:0])))
+	}
 	return Key{maphash.Comparable(l.seed, addr), uint64(ByAddress)}
 }
 
 // OfText returns the key of the value of a header field.
 func (l *Limiter) OfText(value string) Key {
+	if l.sharing != nil {
+		return l.hashed("header " + value)
+	}
 	return Key{maphash.String(l.seed, value), uint64(ByHeader)}
+}
+
+// hashed returns a key that is the same on all hosts, and does not show the value, which may be a secret.
+func (l *Limiter) hashed(value string) Key {
+	var room [256]byte
+	sum := sha256.Sum256(append(append(room[:0], l.scope...), value...))
+	return Key{binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])}
 }
 
 // Take counts a request at a time. It returns 0 if the request is within the limit; otherwise the request is not
 // counted, and wait is the time until one would be.
 func (l *Limiter) Take(key Key, t time.Time) (wait time.Duration) {
-	return l.shards[key[0]%uint64(len(l.shards))].take(key, int64(t.Sub(l.start)), l.policy)
+	wait, tell := l.shard(key).take(key, int64(t.Sub(l.start)), l.policy, l.sharing != nil)
+	if tell && !l.dirty.Load() && l.dirty.CompareAndSwap(false, true) {
+		l.sharing.note(l)
+	}
+	return wait
+}
+
+func (l *Limiter) shard(key Key) *shard { return &l.shards[key[0]%uint64(len(l.shards))] }
+
+// collect appends the costs since the last call.
+func (l *Limiter) collect(costs []Cost) []Cost {
+	for i := range l.shards {
+		costs = l.shards[i].collect(costs, l.policy)
+	}
+	return costs
 }
 
 // Stats describes the keys of a limiter.

@@ -17,65 +17,103 @@ const sweepAge = int64(time.Minute)
 // shard is a part of the keys.
 type shard struct {
 	mu       sync.Mutex
-	times    map[Key]int64 // guarded by mu; nil before the first key
-	rest     int64         // guarded by mu; the time of all keys that have no place
-	shared   uint64        // guarded by mu; requests counted by rest
-	searched int64         // guarded by mu; time of the last sweep
-	_        [128 - 48]byte
+	cells    map[Key]cell // guarded by mu; nil before the first key
+	rest     int64        // guarded by mu; the time of all keys that have no place
+	shared   uint64       // guarded by mu; requests counted by rest
+	searched int64        // guarded by mu; time of the last sweep
+	untold   []Key        // guarded by mu; keys of cells with untold requests
+	_        [128 - 64]byte
 }
 
-// take is Policy.take for a key.
-func (s *shard) take(key Key, now int64, p Policy) (wait time.Duration) {
+// cell is the state of a key.
+type cell struct {
+	at     int64 // time, as of Policy.take
+	untold int64 // requests that the engine of a Sharing does not know
+}
+
+// take is Policy.take for a key. tell reports whether there is something to tell.
+func (s *shard) take(key Key, now int64, p Policy, sharing bool) (wait time.Duration, tell bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, ok := s.times[key]
+	c, ok := s.cells[key]
 	if !ok {
 		if !s.room(now) {
 			s.shared++
 			s.rest, wait = p.take(s.rest, now)
-			return wait
+			return wait, false
 		}
-		at = math.MinInt64
+		c.at = math.MinInt64
 	}
-	if at, wait = p.take(at, now); wait == 0 {
-		s.times[key] = at
+	if c.at, wait = p.take(c.at, now); wait > 0 {
+		return wait, false
 	}
-	return wait
+	if sharing {
+		if c.untold == 0 {
+			s.untold = append(s.untold, key)
+		}
+		c.untold++
+	}
+	s.cells[key] = c
+	return 0, sharing
+}
+
+// collect appends the costs since the last call.
+func (s *shard) collect(costs []Cost, p Policy) []Cost {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range s.untold {
+		c := s.cells[key]
+		costs = append(costs, Cost{Key: key, Time: time.Duration(c.untold) * p.Period})
+		c.untold = 0
+		s.cells[key] = c
+	}
+	s.untold = nil
+	return costs
+}
+
+// learn takes over the time that a key has on all hosts. Requests that were admitted after they were collected follow it.
+func (s *shard) learn(key Key, at int64, p Policy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.cells[key]; ok {
+		c.at = at + c.untold*int64(p.Period)
+		s.cells[key] = c
+	}
 }
 
 // room reports whether there is a place for another key.
 func (s *shard) room(now int64) bool {
-	if s.times == nil {
-		s.times = make(map[Key]int64)
+	if s.cells == nil {
+		s.cells = make(map[Key]cell)
 	}
-	full := len(s.times) >= shardKeys
+	full := len(s.cells) >= shardKeys
 	if age := now - s.searched; full && age >= sweepGap || age >= sweepAge {
 		s.sweep(now)
-		full = len(s.times) >= shardKeys
+		full = len(s.cells) >= shardKeys
 	}
 	return !full
 }
 
-// sweep drops the keys whose burst is full.
+// sweep drops the keys whose burst is full, unless they have something to tell.
 func (s *shard) sweep(now int64) {
 	s.searched = now
-	before := len(s.times)
-	for key, at := range s.times {
-		if at <= now {
-			delete(s.times, key)
+	before := len(s.cells)
+	for key, c := range s.cells {
+		if c.at <= now && c.untold == 0 {
+			delete(s.cells, key)
 		}
 	}
-	if len(s.times) < before/8 { // a map keeps its memory
-		kept := make(map[Key]int64, len(s.times))
-		for key, at := range s.times {
-			kept[key] = at
+	if len(s.cells) < before/8 { // a map keeps its memory
+		kept := make(map[Key]cell, len(s.cells))
+		for key, c := range s.cells {
+			kept[key] = c
 		}
-		s.times = kept
+		s.cells = kept
 	}
 }
 
 func (s *shard) stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{Keys: len(s.times), Shared: s.shared}
+	return Stats{Keys: len(s.cells), Shared: s.shared}
 }

@@ -1,5 +1,5 @@
 // Command vespo-cluster is vespo with engines that several hosts share: the store of a catalogue in etcd, key-value stores in
-// Redis and PostgreSQL, durable queues in PostgreSQL, and modules in an object store.
+// Redis and PostgreSQL, rate limits in Redis, durable queues in PostgreSQL, and modules in an object store.
 package main
 
 import (
@@ -16,13 +16,14 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgstore"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/redisstore"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/s3store"
+	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/queues"
 )
 
 func main() {
 	redisstore.Silence()
-	os.Exit(program.Main(server.Openers{Store: etcdstore.OpenURL, KV: openKV, Queues: openQueues, Blobs: s3store.OpenURL}))
+	os.Exit(program.Main(server.Openers{Store: etcdstore.OpenURL, KV: openKV, Queues: openQueues, Blobs: s3store.OpenURL, Limits: openLimits}))
 }
 
 // openKV is a kv.Opener.
@@ -39,6 +40,15 @@ func openKV(ctx context.Context, o kv.Options) (engine kv.Engine, err error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--kv: %w", err)
+	}
+	return engine, nil
+}
+
+// openLimits is a ratelimit.Opener.
+func openLimits(ctx context.Context, o ratelimit.Options) (ratelimit.Engine, error) {
+	engine, err := redisstore.OpenLimits(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("--limits: %w", err)
 	}
 	return engine, nil
 }

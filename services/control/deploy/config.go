@@ -11,6 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/services"
 )
 
@@ -51,6 +52,9 @@ type Config struct {
 	// Forward returns the handler of a version that may pass requests on to other hosts of the catalogue while its code is not
 	// loaded, in place of next. If it is nil, no version does. version is the ContentDigest, which must not be logged.
 	Forward func(service registry.Service, version string, next router.Handler, code services.Loader) router.Handler
+
+	// Sharing shares the limits of rates with other hosts; nil: they are those of this host.
+	Sharing *ratelimit.Sharing
 
 	// Mirrors compares the responses of mirrors. If it is nil, mirrors are not supported.
 	Mirrors Mirrors

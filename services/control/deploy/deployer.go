@@ -42,6 +42,7 @@ type Deployer struct {
 	retired  map[routekey.Key][]*live          // guarded by mu; not closed yet, oldest first
 	limiters map[limiterKey]*sharedLimiter     // guarded by mu
 	rates    map[rateKey]*sharedRate           // guarded by mu
+	crowded  uint64                            // guarded by mu: ratelimit.Stats.Shared of limits that are gone
 	start    startQueue                        // guarded by mu
 	awaiting int                               // guarded by mu: requests waiting for a service to start
 	declared progress                          // guarded by mu: services of the first Apply

@@ -33,6 +33,9 @@ func (d *Deployer) useRate(service registry.Service) *sharedRate {
 	s := d.rates[of]
 	if s == nil {
 		s = &sharedRate{Limiter: ratelimit.New(policy), of: of}
+		if d.cfg.Sharing != nil {
+			s.Limiter = ratelimit.NewShared(policy, service.Key.String(), d.cfg.Sharing)
+		}
 		d.rates[of] = s
 	}
 	s.users++
@@ -46,5 +49,19 @@ func (d *Deployer) dropRateLocked(s *sharedRate) {
 	}
 	if s.users--; s.users == 0 {
 		delete(d.rates, s.of)
+		d.crowded += s.Stats().Shared
 	}
+}
+
+// RateStats returns the sums of the limits of all services. It takes time in proportion to their number.
+func (d *Deployer) RateStats() ratelimit.Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	sum := ratelimit.Stats{Shared: d.crowded}
+	for _, s := range d.rates {
+		own := s.Stats()
+		sum.Keys += own.Keys
+		sum.Shared += own.Shared
+	}
+	return sum
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/follow"
@@ -44,7 +45,8 @@ type Sources struct {
 	Proxies   *proxy.Kind
 	Queues    *queue.Kind
 	Functions *function.Kind
-	Stores    kv.Engine // nil if they are not open
+	Stores    kv.Engine          // nil if they are not open
+	Sharing   *ratelimit.Sharing // nil unless rate limits are shared with other hosts
 	Schedules *scheduler.Scheduler
 	Mirrors   *mirror.Mirrors
 	Feed      *follow.Feed
@@ -84,6 +86,7 @@ func Groups(s *Sources) []metrics.Group {
 		s.queues(),
 		s.functions(),
 		s.stores(),
+		s.rates(),
 		s.management(),
 		s.feed(),
 		s.following(),

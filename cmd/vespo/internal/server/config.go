@@ -106,6 +106,7 @@ type Config struct {
 	FollowSettings
 	KVSettings
 	QueueSettings
+	LimitSettings
 	FileRules  bool   `kong:"-"` // there is a configuration file, which alone may change its services
 	NoExec     bool   `kong:"-"` // no configuration file may ask for programs, as the user has named none
 	Interpret  bool   `kong:"-"` // run new code in an interpreter until it is compiled
@@ -180,6 +181,7 @@ func (c *Config) Validate() error {
 	violations = append(violations, c.FollowSettings.check(c.Demo, c.Store != "")...)
 	violations = append(violations, c.KVSettings.check()...)
 	violations = append(violations, c.QueueSettings.check()...)
+	violations = append(violations, c.LimitSettings.check()...)
 	if violations = append(violations, c.TLSSettings.check()...); len(violations) > 0 {
 		return settingsError(violations)
 	}
@@ -291,7 +293,7 @@ func (c *Config) String() string {
 	} {
 		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
 	}
-	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings() + c.KVSettings.strings() + c.QueueSettings.strings()
+	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings() + c.KVSettings.strings() + c.QueueSettings.strings() + c.LimitSettings.strings()
 }
 
 // isSet returns a placeholder for a secret.

@@ -21,6 +21,9 @@ func (c *core) openData(ctx context.Context, list *parts.List, cfg *Config, log 
 	if err := c.openShared(ctx, list, cfg, log); err != nil {
 		return err
 	}
+	if err := c.openLimits(ctx, list, cfg, log); err != nil {
+		return err
+	}
 	if err := c.openAudit(ctx, list, log); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/queues"
 )
@@ -15,21 +16,23 @@ type Openers struct {
 	KV     kv.Opener             // of --kv
 	Queues queues.Opener         // of --queues
 	Blobs  cluster.ObjectsOpener // of --blobs
+	Limits ratelimit.Opener      // of --limits
 }
 
 // equip gives the configuration what its program opens.
 func (c *Config) equip(open Openers) {
 	c.OpenStore, c.OpenKV, c.OpenQueues, c.OpenBlobs = open.Store, open.KV, open.Queues, open.Blobs
+	c.OpenLimits = open.Limits
 }
 
 // openers returns what equip has given.
 func (c *Config) openers() Openers {
-	return Openers{Store: c.OpenStore, KV: c.OpenKV, Queues: c.OpenQueues, Blobs: c.OpenBlobs}
+	return Openers{Store: c.OpenStore, KV: c.OpenKV, Queues: c.OpenQueues, Blobs: c.OpenBlobs, Limits: c.OpenLimits}
 }
 
 // alone returns the configuration of a server without other hosts and engines.
 func (c *Config) alone() *Config {
 	own := *c
-	own.Store, own.Blobs, own.KV, own.Queues, own.FollowSettings = "", "", "", "", FollowSettings{}
+	own.Store, own.Blobs, own.KV, own.Queues, own.Limits, own.FollowSettings = "", "", "", "", "", FollowSettings{}
 	return &own
 }

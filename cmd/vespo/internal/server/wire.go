@@ -31,6 +31,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/forwarded"
+	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/canary"
@@ -71,6 +72,7 @@ type core struct {
 	stores    kv.Stores          // key-value stores
 	engine    kv.Engine          // the same, with what only the server uses
 	shared    queues.Engine      // durable queues and events in an engine; nil: they are in the data directory
+	sharing   *ratelimit.Sharing // of rate limits; nil: they are those of this host
 	security  *security          // TLS of the listeners
 	audit     *admin.Auditor     // records changes
 	authority *tokens.Authority  // recognises tokens, for the management API and all else that takes one
@@ -146,6 +148,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		Limits:      limits,
 		Kinds:       kinds,
 		Mirrors:     c.mirrors,
+		Sharing:     c.sharing,
 		Middleware:  c.kind,
 		Admission:   own,
 		StartWait:   cfg.Timeout,

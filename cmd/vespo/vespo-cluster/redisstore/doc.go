@@ -20,6 +20,10 @@
 // A write is sent once. If its answer is lost, the write ends with kv.ErrUncertain; if it was not sent, or the engine has
 // refused it, with kv.ErrUnavailable. Reads are sent again once.
 //
+// # Rate limits
+//
+// Limits keeps the counts of rate limits, by a client of its own.
+//
 // # Durability
 //
 // Every new connection checks that the engine writes each change to its disk before it answers, and that it evicts
