@@ -17,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/audit"
 	"github.com/vespo-dev/vespo/services/control/tokens"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // guarded is a server with tokens and without an admin token.
@@ -202,7 +203,7 @@ func TestFieldsThatAreGrants(t *testing.T) {
 		for _, f := range kind.Forms {
 			require.Equal(t, safe[kind.Name] != "", f.Delegated, kind.Name)
 			var open, grants []string
-			for _, field := range f.Fields[:len(f.Fields)-4] { // without use, use_config, cron and cron_grace
+			for _, field := range f.Fields[:len(f.Fields)-len(schema.Shared())] {
 				switch {
 				case field.Grant:
 					grants = append(grants, field.Name)
