@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,6 +171,52 @@ func TestHandOverToNone(t *testing.T) {
 	p.handOver(t)
 	client.CloseIdleConnections()
 	ready()
+}
+
+// TestHandOverOfEvents hands over while events are accepted and carried out. One that takes longer is cut off, and runs again.
+func TestHandOverOfEvents(t *testing.T) {
+	upstream := newDeliveries(t)
+	var begun atomic.Int32
+	release := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if begun.Add(1) == 1 {
+			_, _ = io.Copy(io.Discard, r.Body) // then the end of the connection is noticed
+			select {
+			case <-r.Context().Done(): // it is cut off
+			case <-release:
+			}
+		}
+	}))
+	defer slow.Close()
+	defer close(release)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := l.Addr().String()
+	require.NoError(t, l.Close())
+	p := startHandedOver(t, []string{"--data", t.TempDir(), "--admin-listen=127.0.0.1:0", "--lambda-listen", address, "--timeout=1m"})
+	for name, to := range map[string]string{"fn": upstream.URL, "slow": slow.URL} {
+		out, err := exec.Command("vespo", "add", name, "--upstream", to, "--timeout=1m", "--server", p.url).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	api := "http://" + address
+	require.True(t, sendEvent(t.Context(), api, "slow", "x"))
+	require.Eventually(t, func() bool { return begun.Load() == 1 }, hangTimeout, time.Millisecond)
+	accepted := map[string]bool{}
+	ctx, stop := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	clients.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			if body := strconv.Itoa(i); sendEvent(t.Context(), api, "fn", body) {
+				accepted[body] = true
+			}
+		}
+	})
+	p.handOver(t)
+	require.Eventually(t, func() bool { return begun.Load() == 2 }, hangTimeout, time.Millisecond)
+	stop()
+	clients.Wait()
+	require.NotEmpty(t, accepted)
+	require.Eventually(t, func() bool { return upstream.missing(accepted) == 0 }, hangTimeout, time.Millisecond)
 }
 
 // handedOver is a server whose process changes.

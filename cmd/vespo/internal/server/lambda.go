@@ -117,9 +117,7 @@ func (c *core) pausesEvents() bool { return c.shared != nil && c.node != nil && 
 // goes on, and accepts no events.
 func (c *core) openEvents(ctx context.Context, list *parts.List, path string, log *slog.Logger) (events.Store, error) {
 	if c.shared != nil {
-		if _, err := os.Stat(path); err == nil {
-			log.Warn("events that were accepted without --queues wait in a file: start once without --queues to run them", "file", path)
-		}
+		warnOfEvents(path, log)
 		return c.shared.Events(), nil
 	}
 	stored, err := embedded.Open(embedded.Config{Path: path, Log: log})
@@ -132,6 +130,24 @@ func (c *core) openEvents(ctx context.Context, list *parts.List, path string, lo
 		Data:  true,
 		Close: func(context.Context) error { return stored.Close() },
 	})
+}
+
+// warnOfEvents logs how many events a file has that the server will not run.
+func warnOfEvents(path string, log *slog.Logger) {
+	if _, err := os.Stat(path); err != nil {
+		return
+	}
+	kept, err := embedded.Open(embedded.Config{Path: path, Log: log})
+	if err != nil {
+		log.Warn("a file may have events that were accepted without --queues, but it cannot be read", "error", err)
+		return
+	}
+	if n := kept.Stats().Events; n > 0 {
+		log.Warn("events that were accepted without --queues wait in a file: start once without --queues to run them", "events", n, "file", path)
+	}
+	if err := kept.Close(); err != nil {
+		log.Warn("the file of events could not be closed", "error", err)
+	}
 }
 
 // lambdaKeys returns the secrets by access key id.
