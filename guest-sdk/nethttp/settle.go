@@ -11,4 +11,38 @@ func settle() {
 	_ = http.CanonicalHeaderKey("x-settled")
 	_ = http.DetectContentType([]byte("text"))
 	fmt.Fprintf(io.Discard, "%s %d", "text", 1)
+	for _, v := range []any{&responseWriter{}, &body{}, http.NoBody} {
+		settled = convertible(v)
+	}
+}
+
+// settled keeps the compiler from removing conversions.
+var settled int
+
+// convertible converts a value to the interfaces that handlers and the standard library need, such as fmt.Fprint and
+// io.Copy: the runtime looks each pair of types up once. It returns how many of them the value implements.
+func convertible(v any) (n int) {
+	for _, ok := range []bool{
+		is[io.Reader](v),
+		is[io.Writer](v),
+		is[io.Closer](v),
+		is[io.ReadCloser](v),
+		is[io.ReaderFrom](v),
+		is[io.WriterTo](v),
+		is[io.StringWriter](v),
+		is[io.ByteReader](v),
+		is[http.Flusher](v),
+		is[http.Hijacker](v),
+		is[interface{ Unwrap() http.ResponseWriter }](v),
+	} {
+		if ok {
+			n++
+		}
+	}
+	return n
+}
+
+func is[T any](v any) bool {
+	_, ok := v.(T)
+	return ok
 }
