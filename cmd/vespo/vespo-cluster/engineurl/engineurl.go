@@ -1,4 +1,4 @@
-// Package engineurl reads the URLs of engines that keep key-value stores and queues, and the files that they name. Passwords are not
+// Package engineurl reads the URLs of engines that keep key-value stores and queues, and the files that these and that of a catalogue name. Passwords are not
 // part of a URL: the list of processes and logs would show them.
 package engineurl
 

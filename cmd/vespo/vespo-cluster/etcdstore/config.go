@@ -2,7 +2,6 @@ package etcdstore
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -49,11 +48,8 @@ type Config struct {
 	Name           string         // of this host, for people
 	Copy           registry.Store // of this host, for starts without the store; nil: none
 
-	files files // of TLS and the password
+	files engineurl.Files // of TLS and the password
 }
-
-// files are the files that a URL names. Load reads them.
-type files struct{ ca, cert, key, password string }
 
 // String returns the URL without user, password and options.
 func (c Config) String() string { return Scheme + "://" + strings.Join(c.Endpoints, ",") + c.Prefix }
@@ -121,7 +117,7 @@ func (c *Config) setOptions(query string) error {
 	if err != nil {
 		return refuse("its options cannot be read: %v", err)
 	}
-	texts := map[string]*string{"ca": &c.files.ca, "cert": &c.files.cert, "key": &c.files.key, "password_file": &c.files.password}
+	texts := map[string]*string{"ca": &c.files.CA, "cert": &c.files.Cert, "key": &c.files.Key, "password_file": &c.files.Password}
 	times := map[string]*time.Duration{"dial_timeout": &c.DialTimeout, "timeout": &c.RequestTimeout, "lease": &c.Lease}
 	for name, values := range options {
 		value := values[len(values)-1]
@@ -148,16 +144,16 @@ func (c *Config) setOptions(query string) error {
 }
 
 func (c *Config) checkOptions(options url.Values) error {
-	files := []string{c.files.ca, c.files.cert, c.files.key}
+	files := []string{c.files.CA, c.files.Cert, c.files.Key}
 	switch {
-	case (c.files.cert == "") != (c.files.key == ""):
+	case (c.files.Cert == "") != (c.files.Key == ""):
 		return refuse("the options cert and key belong together")
 	case options.Get("tls") == "off" && slices.ContainsFunc(files, func(s string) bool { return s != "" }):
 		return refuse("tls is off, but ca, cert or key is set")
-	case c.files.password != "" && c.User == "":
+	case c.files.Password != "" && c.User == "":
 		return refuse("password_file is set, but there is no user: write it like %s://USER@host", Scheme)
 	}
-	if c.files.ca != "" || c.files.cert != "" {
+	if c.files.CA != "" || c.files.Cert != "" {
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	if c.User != "" && c.TLS == nil && options.Get("tls") == "" && slices.ContainsFunc(c.Endpoints, func(e string) bool { return !engineurl.Loopback(e) }) {
@@ -167,45 +163,12 @@ func (c *Config) checkOptions(options url.Values) error {
 }
 
 // Load reads the files that the URL names, by readFile. password is that of the environment; empty: there is none.
-func (c *Config) Load(password string, readFile func(string) ([]byte, error)) error {
-	c.Password = password
-	if c.files.password != "" {
-		text, err := readFile(c.files.password)
-		if err != nil {
-			return fmt.Errorf("password_file: %w", err)
-		}
-		c.Password = strings.TrimRight(string(text), "\r\n")
-	}
-	if c.User != "" && c.Password == "" {
+func (c *Config) Load(password string, readFile func(string) ([]byte, error)) (err error) {
+	c.Password, err = c.files.Load(password, c.TLS, readFile)
+	if err == nil && c.User != "" && c.Password == "" {
 		return refuse("the user %.80q has no password: set %s, or password_file", c.User, cluster.PasswordVariable)
 	}
-	if c.files.ca != "" {
-		text, err := readFile(c.files.ca)
-		if err != nil {
-			return fmt.Errorf("ca: %w", err)
-		}
-		c.TLS.RootCAs = x509.NewCertPool()
-		if !c.TLS.RootCAs.AppendCertsFromPEM(text) {
-			return fmt.Errorf("ca: %s has no certificate in PEM", c.files.ca)
-		}
-	}
-	if c.files.cert == "" {
-		return nil
-	}
-	cert, err := readFile(c.files.cert)
-	if err != nil {
-		return fmt.Errorf("cert: %w", err)
-	}
-	key, err := readFile(c.files.key)
-	if err != nil {
-		return fmt.Errorf("key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return fmt.Errorf("cert and key: %w", err)
-	}
-	c.TLS.Certificates = []tls.Certificate{pair}
-	return nil
+	return err
 }
 
 // connect returns a client, and the one that asks for tokens of the user; nil without a user.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/certs/certtest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdtest"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
@@ -64,7 +65,7 @@ func TestSecureStore(t *testing.T) {
 	open := func(url, password string) (*Store, error) {
 		cfg, err := Parse(url + "&timeout=2s&dial_timeout=2s")
 		require.NoError(t, err)
-		require.NoError(t, cfg.Load(password, readFile))
+		require.NoError(t, cfg.Load(password, engineurl.ReadFile))
 		s, err := Open(cfg, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return nil, err
@@ -122,7 +123,7 @@ func TestStartWithoutSecureStore(t *testing.T) {
 		require.NoError(t, err)
 		cfg, err := Parse("etcd://vespo@" + server.Address + "/away?timeout=1s&dial_timeout=1s")
 		require.NoError(t, err)
-		require.NoError(t, cfg.Load("se-cret", readFile))
+		require.NoError(t, cfg.Load("se-cret", engineurl.ReadFile))
 		cfg.Copy = copied
 		s, err := Open(cfg, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
-	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -80,7 +80,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 func OpenURL(_ context.Context, o cluster.Options) (cluster.Store, error) {
 	cfg, err := Parse(o.URL)
 	if err == nil {
-		err = cfg.Load(o.Password, readFile)
+		err = cfg.Load(o.Password, engineurl.ReadFile)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--store: %w", err)
@@ -92,11 +92,6 @@ func OpenURL(_ context.Context, o cluster.Options) (cluster.Store, error) {
 	}
 	return s, nil
 }
-
-// maxFileBytes bounds the files that a URL names.
-const maxFileBytes = 1 << 20
-
-func readFile(name string) ([]byte, error) { return regular.ReadFile(name, maxFileBytes) }
 
 // Close ends the watch and the connection. No method may be called afterwards.
 func (s *Store) Close() error {

@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgstore"
 	"github.com/vespo-dev/vespo/services/events"
 	"github.com/vespo-dev/vespo/services/queues"
@@ -121,10 +120,7 @@ func (s *Store) begin(ctx context.Context) error {
 
 // OpenURL is a queues.Opener.
 func OpenURL(ctx context.Context, o queues.Options) (queues.Engine, error) {
-	parsed, err := pgstore.Parse(o.URL)
-	if err == nil {
-		err = parsed.Load(o.Password, engineurl.ReadFile)
-	}
+	parsed, err := pgstore.Read(o.URL, o.Password)
 	if err != nil {
 		return nil, err
 	}

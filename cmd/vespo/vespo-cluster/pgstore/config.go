@@ -105,6 +105,15 @@ func (c *Config) Load(password string, readFile func(string) ([]byte, error)) (e
 	return err
 }
 
+// Read is Parse, followed by a Load of the files.
+func Read(url, password string) (Config, error) {
+	c, err := Parse(url)
+	if err == nil {
+		err = c.Load(password, engineurl.ReadFile)
+	}
+	return c, err
+}
+
 // String returns the URL without user, password and options.
 func (c Config) String() string {
 	return scheme + "://" + strings.Join(c.Hosts, ",") + "/" + c.Database

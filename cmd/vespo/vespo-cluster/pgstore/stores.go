@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 
@@ -63,10 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 
 // OpenURL is a kv.Opener.
 func OpenURL(ctx context.Context, o kv.Options) (kv.Engine, error) {
-	cfg, err := Parse(o.URL)
-	if err == nil {
-		err = cfg.Load(o.Password, engineurl.ReadFile)
-	}
+	cfg, err := Read(o.URL, o.Password)
 	if err != nil {
 		return nil, err
 	}
