@@ -172,9 +172,10 @@ func (c *Config) Load(password string, readFile func(string) ([]byte, error)) (e
 }
 
 // connect returns a client, and the one that asks for tokens of the user; nil without a user.
-func (c Config) connect(options ...grpc.DialOption) (client, tokens *clientv3.Client, err error) {
+func (c Config) connect(counts *counts) (client, tokens *clientv3.Client, err error) {
+	options := counts.dialOptions()
 	if c.User != "" {
-		if tokens, err = c.dial(); err != nil {
+		if tokens, err = c.dial(counts.noting()); err != nil {
 			return nil, nil, err
 		}
 		user := &login{user: c.User, password: c.Password, anonymous: tokens, timeout: c.RequestTimeout}

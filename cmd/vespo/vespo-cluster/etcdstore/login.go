@@ -51,7 +51,8 @@ func (l *login) current(ctx context.Context) (string, error) {
 		if token := l.known(); token != "" { // of a question that ended meanwhile
 			return token, nil
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout) // others wait for the answer, too
+		// Others wait for the answer, too. It comes before the end of the request that asks, as it has the reason of a failure.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout*3/4)
 		defer cancel()
 		return l.ask(ctx)
 	})

@@ -94,6 +94,15 @@ func (c *counts) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(unary), grpc.WithChainStreamInterceptor(stream)}
 }
 
+// noting remembers why requests of a client find no connection, and does not count them.
+func (c *counts) noting() grpc.DialOption {
+	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, in, out any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+		err := invoke(ctx, method, in, out, conn, options...)
+		c.note(err)
+		return err
+	})
+}
+
 // Stats implements cluster.Store.
 func (s *Store) Stats() cluster.StoreStats {
 	c := s.counts

@@ -67,7 +67,7 @@ var _ registry.Store = (*Store)(nil)
 // Open connects to etcd. It does not wait for an answer, and starts nothing but the client: Load begins to watch.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	counted := new(counts)
-	client, tokens, err := cfg.connect(counted.dialOptions()...)
+	client, tokens, err := cfg.connect(counted)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", cfg, err)
 	}
