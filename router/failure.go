@@ -67,7 +67,7 @@ func outcomeOf(p *problem.Problem) accesslog.Outcome {
 	switch p.Kind() {
 	case problem.NoCapacity:
 		return accesslog.OutcomeNoCapacity
-	case problem.NotReady:
+	case problem.NotReady, problem.NoHost:
 		return accesslog.OutcomeNotReady
 	case problem.Deadline:
 		return accesslog.OutcomeDeadline

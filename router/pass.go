@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
@@ -13,12 +14,17 @@ type Passed struct {
 	Key     routekey.Key     // of the service, as that host has found it
 	Version string           // Binding.Content of the version that it would have served
 	Client  forwarded.Client // as that host has determined it; its ID is the request id
+	Placed  bool             // that host does not serve the service: Version is not compared
 }
+
+// ErrAgain is returned by a handler whose route is retired, if nothing of the request was read and nothing answered. The router
+// looks the request up in a newer table.
+var ErrAgain = errors.New("the route of the request is retired")
 
 // ServePassed serves a request that another host has passed on, by ServeHTTP's rules. It reports false, and does nothing, unless
 // the service has that one version here, is passable (Binding.Passable), half of the capacity is free, the service is
-// not full, and the memory for headers suffices. The caller must
-// have authenticated the host.
+// not full, and the memory for headers suffices. If the request is Placed, any service with the key serves it, and it waits for capacity
+// like one of a client. The caller must have authenticated the host.
 func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) bool {
 	t := rt.table.Load()
 	path := rawPath(r.URL)
@@ -26,8 +32,7 @@ func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) 
 		return false
 	}
 	route, _, ok := t.exactly(p.Key, path)
-	if !ok || !route.Passable || route.split != nil || route.Content != p.Version || route.Limiter == nil ||
-		!route.Limiter.Spare() || route.Limiter.Full() {
+	if !ok || !p.Placed && !route.passes(p.Version) {
 		return false
 	}
 	held, err := rt.held.take(r)
@@ -40,6 +45,17 @@ func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) 
 	dropReport(r.Header)
 	rt.respondWith(x, w, held, nil)
 	return true
+}
+
+// passes reports whether the route has the version and capacity to spare.
+func (r *Route) passes(version string) bool {
+	return r.Passable && r.split == nil && r.Content == version && r.Limiter != nil && r.Limiter.Spare() && !r.Limiter.Full()
+}
+
+// Movable reports whether a service that is on other hosts alone may serve the request there: it has come from a client of this one.
+func (r *Request) Movable() bool {
+	x := r.exchange
+	return x != nil && r == &x.request && x.only == "" && x.own == nil
 }
 
 // Passable reports whether another host may serve the request: it has come from a client of this one, and wants no more than a

@@ -283,7 +283,10 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 		}
 		if route.Await == nil {
 			x.route = route
-			return rt.serveBy(x, route)
+			if err := rt.serveBy(x, route); !errors.Is(err, ErrAgain) {
+				return err
+			}
+			continue
 		}
 		if err := rt.await(x, route); err != nil {
 			return err

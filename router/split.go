@@ -58,7 +58,7 @@ func (r *Route) Split() []Arm {
 
 // choose returns the route that serves a request. It neither locks nor allocates, except for a new cookie.
 func (s *Split) choose(x *exchange) *Route {
-	if x.own != nil {
+	if x.own != nil && !x.request.Passed {
 		return s.Own
 	}
 	var seed string

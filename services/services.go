@@ -195,12 +195,13 @@ func (s Scale) String() string {
 
 // The states of a deployment, as reported by Status.
 const (
-	StateReady    = "ready"    // prepared; compiled code is loaded
-	StateIdle     = "idle"     // scaled to zero, code still loaded
-	StateEvicted  = "evicted"  // scaled to zero, code evicted
-	StateStarting = "starting" // in the catalogue but not prepared yet: requests wait
-	StateMissing  = "missing"  // the directory it serves is missing: answers 503 until it returns
-	StateFailed   = "failed"   // in the catalogue, but could not be prepared: answers 503
+	StateReady     = "ready"     // prepared; compiled code is loaded
+	StateIdle      = "idle"      // scaled to zero, code still loaded
+	StateEvicted   = "evicted"   // scaled to zero, code evicted
+	StateStarting  = "starting"  // in the catalogue but not prepared yet: requests wait
+	StateMissing   = "missing"   // the directory it serves is missing: answers 503 until it returns
+	StateElsewhere = "elsewhere" // other hosts of the catalogue serve it: requests are passed on
+	StateFailed    = "failed"    // in the catalogue, but could not be prepared: answers 503
 )
 
 // Status describes the current state of a deployment.

@@ -31,6 +31,7 @@ const (
 	SourceUnavailable    Kind = "source-unavailable"
 	NoCapacity           Kind = "no-capacity"
 	NotReady             Kind = "not-ready"
+	NoHost               Kind = "no-host"
 	Deadline             Kind = "deadline"
 	InsufficientStorage  Kind = "insufficient-storage"
 )
@@ -70,6 +71,7 @@ var table = [...]row{
 	{SourceUnavailable, http.StatusBadGateway, "Source unavailable"},
 	{NoCapacity, http.StatusServiceUnavailable, "No capacity"},
 	{NotReady, http.StatusServiceUnavailable, "Not ready"},
+	{NoHost, http.StatusServiceUnavailable, "No host"},
 	{Deadline, http.StatusGatewayTimeout, "Deadline exceeded"},
 	{InsufficientStorage, http.StatusInsufficientStorage, "Insufficient storage"},
 }

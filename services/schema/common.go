@@ -105,5 +105,28 @@ func Rate() []Field {
 	}
 }
 
+// Placement describes the hosts of a common catalogue that serve a service. Package placement reads the values.
+func Placement() []Field {
+	return []Field{
+		{
+			Name:    FieldOn,
+			Type:    Texts,
+			Form:    "LABEL",
+			Commas:  true,
+			Help:    "Serve on the hosts with this label alone, if several share the catalogue; of several labels, hosts need all. The other hosts forward requests.",
+			Absent:  "all hosts",
+			Example: "zone=a or gpu",
+		},
+		{
+			Name:    FieldReplicas,
+			Type:    Count,
+			Form:    "N",
+			Help:    "Number of hosts that serve the service, of those that can, if several share the catalogue. The other hosts forward requests.",
+			Absent:  "all of them",
+			Example: "2",
+		},
+	}
+}
+
 // Shared returns the fields that every kind has without describing them.
 func Shared() []Field { return slices.Concat(Middleware(), Schedules(), Rate()) }

@@ -212,10 +212,10 @@ func Without(m registry.Manifest, names ...string) registry.Manifest {
 	return filter(m, func(name string) bool { return !slices.Contains(names, name) })
 }
 
-// OfKind returns the manifest without the members that no kind describes: see Shared.
+// OfKind returns the manifest without the members that no kind reads: see Shared and Placement.
 func OfKind(m registry.Manifest) registry.Manifest {
-	names := make([]string, 0, len(Shared()))
-	for _, f := range Shared() {
+	names := make([]string, 0, len(Shared())+2)
+	for _, f := range append(Shared(), Placement()...) {
 		names = append(names, f.Name)
 	}
 	return Without(m, names...)

@@ -118,7 +118,8 @@
 //	size          number  of the module
 //	snapshot      number  of the guest's memory after initialisation
 //	state         string  "starting" (requests wait), "ready", "idle" (no instances), "evicted" (no compiled code),
-//	                      "missing" (the directory it serves is gone, answers 503), "failed" (answers 503)
+//	                      "missing" (the directory it serves is gone, answers 503), "failed" (answers 503),
+//	                      "elsewhere" (other hosts serve it, and target names them)
 //	problem       string  why state is "failed"; else absent
 //	warm          number  instances ready to serve
 //	in_flight     number  requests being served

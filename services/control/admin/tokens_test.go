@@ -190,7 +190,7 @@ func TestDeployTokensAddNoGrants(t *testing.T) {
 // the one of fields that reach nothing beyond the prefix of a service.
 func TestFieldsThatAreGrants(t *testing.T) {
 	safe := map[string]string{
-		"wasm":          "module memory timeout work_limit isolation warm cgi_args config",
+		"wasm":          "module memory timeout work_limit isolation warm cgi_args config on replicas",
 		"wasm-function": "module memory timeout work_limit isolation cgi_args config function",
 		"queue":         "queue depth lease redeliver durable timeout",
 	}

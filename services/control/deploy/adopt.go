@@ -54,7 +54,8 @@ type adopted struct {
 type adoption struct {
 	Adoption
 	target  *registry.State
-	changed []registry.Service // differ from the served ones
+	changed []registry.Service    // differ from the served ones
+	away    map[routekey.Key]bool // of changed, those that other hosts serve
 	removed []routekey.Key
 	fresh   map[versionKey]*adopted
 	unclaim func()
@@ -118,19 +119,24 @@ func (d *Deployer) claimAdopted(ctx context.Context, ad *adoption) (err error) {
 
 // compare sets what differs between the target and the served services, and returns the keys of those.
 func (d *Deployer) compare(ad *adoption) (touched []routekey.Key) {
-	ad.changed, ad.removed, ad.fresh = nil, nil, make(map[versionKey]*adopted)
+	ad.changed, ad.removed, ad.fresh, ad.away = nil, nil, make(map[versionKey]*adopted), make(map[routekey.Key]bool)
 	d.mu.Lock()
 	all, behind := maps.Clone(d.live), maps.Clone(d.behind)
 	d.mu.Unlock()
 	for key, service := range ad.target.Services {
-		served := all[key]
-		if tried, ok := behind[key]; ok && tried.Equal(service) && !ad.Retry {
+		served, away := all[key], !d.holds(service)
+		moves := served != nil && served.away() != away
+		if tried, ok := behind[key]; ok && tried.Equal(service) && !ad.Retry && !moves {
 			continue
 		}
-		if served != nil && served.service.Equal(service) && !(ad.Retry && served.failed()) {
+		if served != nil && served.service.Equal(service) && !(ad.Retry && served.failed()) && !moves {
 			continue
 		}
 		ad.changed = append(ad.changed, service)
+		if away {
+			ad.away[key] = true
+			continue
+		}
 		for _, n := range service.Live() {
 			if own := only(service, n); !ad.keeps(served.at(n), served, own.Current) {
 				id := versionKey{key, n}
@@ -154,7 +160,7 @@ func (d *Deployer) compare(ad *adoption) (touched []routekey.Key) {
 // keeps reports whether a live version goes on as the version v of the target. A current version that was deployed again
 // has a new generation and gets new instances; another arm that became current has one too, and goes on.
 func (ad *adoption) keeps(l *live, served *placement, v registry.Version) bool {
-	if l == nil || ad.Retry && l.problem != nil {
+	if l == nil || l.away || ad.Retry && l.problem != nil {
 		return false
 	}
 	own := l.service.Current
@@ -343,6 +349,11 @@ func (d *Deployer) publishAdopted(ctx context.Context, ad *adoption) (Adopted, e
 		d.publishLocked(table, placed, ad.removed)
 		d.reportAdopted(ad, results)
 	}
+	if !postponed { // else some services are those of an earlier state
+		d.mu.Lock()
+		d.reached = ad.target.Generation
+		d.mu.Unlock()
+	}
 	return Adopted{State: ad.target, Deployed: results, Removed: ad.removed, Unavailable: d.unavailable(), Postponed: postponed}, nil
 }
 
@@ -359,6 +370,12 @@ func (d *Deployer) placeAdopted(ctx context.Context, ad *adoption) (placed []*pl
 	beside := versionsOf(slices.DeleteFunc(d.placements(), func(p *placement) bool { return gone[p.service.Key] }))
 	for _, service := range ad.changed {
 		served := d.placementAt(service.Key)
+		if ad.away[service.Key] {
+			all := d.awayFrom(service, ad.target.Generation)
+			fresh, beside = append(fresh, all...), append(beside, all...)
+			placed = append(placed, d.place(service, all, ad.target.Generation))
+			continue
+		}
 		var all []*live
 		for _, n := range service.Live() {
 			l := served.at(n)
@@ -369,22 +386,8 @@ func (d *Deployer) placeAdopted(ctx context.Context, ad *adoption) (placed []*pl
 			all, beside = append(all, l), append(beside, l)
 		}
 		if served == nil || !served.service.Equal(service) || !slices.Equal(served.all, all) {
-			placed = append(placed, d.place(service, all))
+			placed = append(placed, d.place(service, all, ad.target.Generation))
 		}
 	}
 	return placed, fresh
-}
-
-// liveAdopted returns the live version of p, or a refusal if it cannot be beside the others.
-func (d *Deployer) liveAdopted(ctx context.Context, p *adopted, beside []*live) *live {
-	if p.err == nil {
-		l := d.newLive(p.service, p.deployment, nil)
-		if p.err = checkNeighbours([]*live{l}, append(slices.Clip(beside), l)); p.err == nil {
-			return l
-		}
-		d.dropLimiter(l)
-		d.closeUnpublished(p.key, p.deployment)
-		p.deployment = nil
-	}
-	return d.newLiveOr(ctx, p.service, nil, p.err)
 }

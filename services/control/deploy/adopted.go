@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -113,4 +114,18 @@ func (d *Deployer) setBehind(all []registry.Service) {
 		}
 		d.behind[s.Key] = s
 	}
+}
+
+// liveAdopted returns the live version of p, or a refusal if it cannot be beside the others.
+func (d *Deployer) liveAdopted(ctx context.Context, p *adopted, beside []*live) *live {
+	if p.err == nil {
+		l := d.newLive(p.service, p.deployment, nil)
+		if p.err = checkNeighbours([]*live{l}, append(slices.Clip(beside), l)); p.err == nil {
+			return l
+		}
+		d.dropLimiter(l)
+		d.closeUnpublished(p.key, p.deployment)
+		p.deployment = nil
+	}
+	return d.newLiveOr(ctx, p.service, nil, p.err)
 }

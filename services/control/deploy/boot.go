@@ -47,7 +47,12 @@ func (d *Deployer) Load(ctx context.Context) error {
 	}
 	var all []*placement
 	var ordered, guests []*live
-	for _, service := range d.cfg.Registry.State().Sorted() {
+	state := d.cfg.Registry.State()
+	for _, service := range state.Sorted() {
+		if !d.holds(service) {
+			all = append(all, d.place(service, d.awayFrom(service, state.Generation), state.Generation))
+			continue
+		}
 		var versions []*live
 		for _, n := range service.Live() {
 			l := d.newStarting(only(service, n))
@@ -58,7 +63,7 @@ func (d *Deployer) Load(ctx context.Context) error {
 				guests = append(guests, l)
 			}
 		}
-		all = append(all, d.place(service, versions))
+		all = append(all, d.place(service, versions, state.Generation))
 	}
 	table, err := d.buildTable(all)
 	if err != nil {

@@ -56,6 +56,11 @@ type Config struct {
 	// Sharing shares the limits of rates with other hosts; nil: they are those of this host.
 	Sharing *ratelimit.Sharing
 
+	// Hosts are those of a common catalogue. If it is nil, this host serves all services.
+	Hosts Hosts
+	// Away is the admission of requests to services that other hosts serve. Without a Gate, it is that of their kinds.
+	Away Admission
+
 	// Mirrors compares the responses of mirrors. If it is nil, mirrors are not supported.
 	Mirrors Mirrors
 

@@ -24,6 +24,7 @@ type prepared struct {
 	service    registry.Service // in the plan
 	spec       *services.Spec   // nil: it is in the catalogue
 	deployment services.Deployment
+	used       bool   // the deployment is published
 	smoked     bool   // it has answered the smoke requests
 	release    func() // releases the blobs; nil if none were stored
 	err        error

@@ -39,6 +39,7 @@ type Deployer struct {
 	mu       sync.Mutex
 	live     map[routekey.Key]*placement       // guarded by mu; changed with the writer lock held too
 	behind   map[routekey.Key]registry.Service // guarded by mu: states of services that serve an earlier one, for want of blobs
+	reached  registry.Generation               // guarded by mu: of the last adopted state
 	retired  map[routekey.Key][]*live          // guarded by mu; not closed yet, oldest first
 	limiters map[limiterKey]*sharedLimiter     // guarded by mu
 	rates    map[rateKey]*sharedRate           // guarded by mu

@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
+	hosts "github.com/vespo-dev/vespo/services/placement"
 )
 
 // live is a version that is routed to or being drained.
@@ -24,6 +25,7 @@ type live struct {
 	route      *router.Route       // immutable
 	since      time.Time           // immutable; time of creation
 	problem    error               // immutable; why it is unavailable, else nil
+	away       bool                // immutable; other hosts alone serve it
 	unroutable bool                // immutable; the router no longer allows this prefix
 	startup    *startup            // immutable; nil unless the version is not prepared yet
 	stop       chan struct{}       // capacity 1; a send stops the version before RetireAfter is over
@@ -40,9 +42,17 @@ type limiterKey struct {
 	weight int
 }
 
-func (d *Deployer) limiterKey(s registry.Service) limiterKey {
-	own := d.admission(s.Current)
+func (d *Deployer) limiterKey(s registry.Service, away bool) limiterKey {
+	own := d.admittedBy(s.Current, away)
 	return limiterKey{key: s.Key, gate: own.Gate, weight: own.Limits.Weight}
+}
+
+// admittedBy returns the admission of a version.
+func (d *Deployer) admittedBy(v registry.Version, away bool) Admission {
+	if away && d.cfg.Away.Gate != nil {
+		return d.cfg.Away
+	}
+	return d.admission(v)
 }
 
 // sharedLimiter is the limiter of a prefix, shared by all of its versions that can have requests in flight,
@@ -56,13 +66,13 @@ type sharedLimiter struct {
 // newLive returns a version that is not visible to requests yet. The caller publishes it or calls discard.
 func (d *Deployer) newLive(service registry.Service, deployment services.Deployment, unavailable error) *live {
 	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable, stop: make(chan struct{}, 1)}
-	l.limiter = d.useLimiter(service)
+	l.limiter = d.useLimiter(service, false)
 	b := d.binding(service, deployment)
 	b.Limiter = l.limiter.Limiter
 	if l.rate = d.useRate(service); l.rate != nil {
 		b.Rate = l.rate.Limiter
 	}
-	if code, ok := deployment.(services.Loader); ok && d.cfg.Forward != nil {
+	if code, ok := deployment.(services.Loader); ok && d.cfg.Forward != nil && hosts.Of(service.Current.Manifest).IsZero() {
 		b.Passable, b.Content = true, string(service.Current.ContentDigest())
 		b.Handler = d.cfg.Forward(service, b.Content, deployment, code)
 	}
@@ -104,13 +114,13 @@ func (d *Deployer) binding(s registry.Service, h router.Handler) router.Binding 
 }
 
 // useLimiter returns the limiter of a service and adds a user to it.
-func (d *Deployer) useLimiter(service registry.Service) *sharedLimiter {
+func (d *Deployer) useLimiter(service registry.Service, away bool) *sharedLimiter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key := d.limiterKey(service)
+	key := d.limiterKey(service, away)
 	s := d.limiters[key]
 	if s == nil {
-		own := d.admission(service.Current)
+		own := d.admittedBy(service.Current, away)
 		s = &sharedLimiter{Limiter: own.Gate.NewLimiter(own.Limits)}
 		d.limiters[key] = s
 	}
@@ -123,7 +133,7 @@ func (d *Deployer) dropLimiter(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if l.limiter.users--; l.limiter.users == 0 {
-		delete(d.limiters, d.limiterKey(l.service))
+		delete(d.limiters, d.limiterKey(l.service, l.away))
 	}
 	d.dropRateLocked(l.rate)
 }

@@ -13,12 +13,14 @@ type placement struct {
 	service registry.Service
 	all     []*live // in the order of service.Live: the current version first
 	route   *router.Route
+
+	generation registry.Generation // of the state that it is from
 }
 
-// place returns the placement of a service. It panics unless all has a version for each number of service.Live.
-func (d *Deployer) place(service registry.Service, all []*live) *placement {
-	p := &placement{service: service, all: all}
-	if len(service.Split.Arms) == 0 && service.Mirror.Number == 0 {
+// place returns the placement of a service, as of a generation. It panics unless all has a version for each number of service.Live.
+func (d *Deployer) place(service registry.Service, all []*live, g registry.Generation) *placement {
+	p := &placement{service: service, all: all, generation: g}
+	if len(service.Split.Arms) == 0 && service.Mirror.Number == 0 || p.away() {
 		p.route = all[0].route
 		return p
 	}
@@ -68,7 +70,7 @@ func (d *Deployer) replacing(p *placement, fresh *live) *placement {
 			all[i] = fresh
 		}
 	}
-	return d.place(p.service, all)
+	return d.place(p.service, all, p.generation)
 }
 
 // number returns the number of the version.

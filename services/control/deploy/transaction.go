@@ -184,30 +184,54 @@ func (d *Deployer) commit(ctx context.Context, t *transaction) (results []Result
 		return nil, err
 	}
 	for _, p := range t.prepared {
-		p.deployment = nil // it is not t's any more
+		if p.used {
+			p.deployment = nil // it is not t's any more
+		}
 	}
 	return d.report(t, p, placed), nil
 }
 
 // placeSteps returns the placements after the steps of a plan, and the new versions among them.
 func (d *Deployer) placeSteps(t *transaction, p *plan.Plan) (placed []*placement, fresh []*live, err error) {
+	for _, own := range t.prepared {
+		own.used = false
+	}
 	for _, step := range p.Prepare {
 		key := step.Service.Key
 		served := d.placementAt(key)
+		if !d.holdsAll(t, step.Service) {
+			all := d.awayFrom(step.Service, p.Next.Generation)
+			fresh, placed = append(fresh, all...), append(placed, d.place(step.Service, all, p.Next.Generation))
+			continue
+		}
 		var all []*live
 		for _, n := range step.Service.Live() {
 			l := served.at(n)
 			if own := t.prepared[versionKey{key, n}]; own != nil {
 				l = d.newLive(only(step.Service, n), own.deployment, nil)
+				own.used = true
 				fresh = append(fresh, l)
 			} else if l == nil {
 				return nil, fresh, fmt.Errorf("deploy: version %d of %s is not served", n, key)
 			}
 			all = append(all, l)
 		}
-		placed = append(placed, d.place(step.Service, all))
+		placed = append(placed, d.place(step.Service, all, p.Next.Generation))
 	}
 	return placed, fresh, nil
+}
+
+// holdsAll reports whether this host is to serve a service itself, and has all its versions. Those that it has not served
+// before come by the next Adopt.
+func (d *Deployer) holdsAll(t *transaction, s registry.Service) bool {
+	if !d.holds(s) {
+		return false
+	}
+	served := d.placementAt(s.Key)
+	return !slices.ContainsFunc(s.Live(), func(n registry.Number) bool {
+		l := served.at(n)
+		return t.prepared[versionKey{s.Key, n}] == nil && l != nil && l.away
+	})
 }
 
 // switchTo makes p the current state of catalogue and table.

@@ -231,6 +231,9 @@ func (s *Scheduler) start(e *entry, now time.Time) func() {
 
 // claim reports whether this host may run a schedule that is due.
 func (s *Scheduler) claim(c *call) (bool, error) {
+	if s.cfg.Away != nil && s.cfg.Away(c.key) {
+		return false, nil
+	}
 	if s.cfg.Claim == nil {
 		return true, nil
 	}

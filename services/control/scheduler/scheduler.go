@@ -44,6 +44,8 @@ type Config struct {
 	Runs       int              // runs at a time; default 16
 	RunTimeout time.Duration    // bounds a run beyond the limits of its service; default 15 min
 	Now        func() time.Time // default time.Now
+	// Away reports whether other hosts alone serve a service, and run its schedules. Nil: none is elsewhere.
+	Away func(routekey.Key) bool
 	// Claim reports whether this host may run a schedule for a time, of several with the same catalogue. It is asked before
 	// each run that the schedule is due for, and reports true on one host. nil: there are no other hosts.
 	Claim func(ctx context.Context, schedule string, at time.Time) (bool, error)

@@ -36,7 +36,7 @@ var (
 
 // exchange is one request on its way to another host and back.
 type exchange struct {
-	*handler
+	*target
 	home      *Peer
 	r         *router.Request
 	in        *http.Request // the same with ctx and body
@@ -53,14 +53,14 @@ type exchange struct {
 }
 
 // newExchange returns nil if the note about the request would be too long.
-func newExchange(h *handler, home *Peer, w http.ResponseWriter, r *router.Request) *exchange {
+func newExchange(h *target, home *Peer, w http.ResponseWriter, r *router.Request) *exchange {
 	nonce := rand.Text()
 	note := h.note(home, nonce, r)
 	if len(note) > NoteBytes {
 		return nil
 	}
-	x := &exchange{handler: h, home: home, r: r.Traced(span.Client, "forward"), nonce: nonce, note: note}
-	deadline := r.Admitted.Add(h.code.TimeLimit() + grace)
+	x := &exchange{target: h, home: home, r: r.Traced(span.Client, "forward"), nonce: nonce, note: note}
+	deadline := r.Admitted.Add(h.limit() + h.waits + grace)
 	x.ctx, x.cancel = context.WithDeadlineCause(r.Context(), deadline, errTooLate)
 	x.client.Begin(w, x.ctx, deadline)
 	x.in = r.WithContext(x.ctx)
@@ -135,6 +135,9 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	}
 	out.Trailer = pr.In.Trailer // the server fills it after it has read the body
 	path, query, _ := strings.Cut(pr.In.RequestURI, "?")
+	if !plainTarget(path) { // absolute, with the host
+		path = pr.In.URL.EscapedPath()
+	}
 	out.URL = &url.URL{Scheme: "https", Host: x.home.cfg.Address, Opaque: path, RawQuery: query, ForceQuery: pr.In.URL.ForceQuery}
 	out.Host = pr.In.Host
 	if x.body != nil {
@@ -143,7 +146,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	out.Header.Set(httpfield.ForwardHeader, x.note)
 }
 
-func (h *handler) note(home *Peer, nonce string, r *router.Request) string {
+func (h *target) note(home *Peer, nonce string, r *router.Request) string {
 	from := r.Client.Or(r.Request)
 	n := note{
 		Token:   home.cfg.Token,
@@ -154,6 +157,9 @@ func (h *handler) note(home *Peer, nonce string, r *router.Request) string {
 		Proto:   r.Proto,
 		Expects: r.Header.Get("Expect") != "",
 		Client:  from.Wire(r.ID),
+
+		Placed:     h.placed,
+		Generation: h.generation,
 	}
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		n.Local = local.String()
@@ -193,7 +199,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	switch {
 	case x.body != nil:
 		r.Body = x.body // without the wrapper of ReverseProxy, which can be closed
-	case bodiless(out.Method):
+	case bodiless(out.Method) || x.placed && repeatable(x.r):
 		r.Body = onceBody{}
 	}
 	resp, err := x.home.transport.RoundTrip(r)
@@ -255,7 +261,7 @@ func (x *exchange) failure(res *accesslog.Result, err error) error {
 		return fmt.Errorf("%w: %w", x.r.Context().Err(), err)
 	case x.ctx.Err() != nil:
 		x.home.failed(time.Now())
-		return problem.Newf(problem.Deadline, "the service did not answer within %s", x.code.TimeLimit()).WithCause(errTooLate)
+		return problem.Newf(problem.Deadline, "the service did not answer within %s", x.limit()).WithCause(errTooLate)
 	case x.client.Err() != nil:
 		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
 	case x.declined: // after a part of the body was sent

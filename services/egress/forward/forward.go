@@ -10,6 +10,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/placement"
 )
 
 // When a service is loaded on this host although another one is its home: after burst requests at once, or with more than one
@@ -28,6 +29,13 @@ type Config struct {
 	Peers        func() int  // number of the other hosts that can be homes
 	Leaving      func() bool // this host declines all requests; nil: it does not
 	MaxBodyBytes int64       // of requests that are forwarded
+
+	// Holders returns the other hosts that may serve a placed service, in the order in which they are asked, and how many of
+	// the first ones are equally good.
+	Holders func(service string, p placement.Placement) (all []*Peer, equal int)
+	Placing func() int    // number of the other hosts among which placed services choose; nil: 0
+	Timeout time.Duration // of requests to placed services that set none
+	Wait    time.Duration // for a holder that is not as far as this host, or has no capacity
 }
 
 // Forwarder forwards requests to services that are not loaded. Create it with New.
@@ -38,11 +46,12 @@ type Forwarder struct {
 	declined  atomic.Uint64
 	unreached atomic.Uint64
 	failed    atomic.Uint64
+	unserved  atomic.Uint64
 }
 
 // New returns a forwarder.
 func New(cfg Config) *Forwarder {
-	return &Forwarder{cfg: cfg, receiver: Receiver{leaving: cfg.Leaving}}
+	return &Forwarder{cfg: cfg, receiver: Receiver{leaving: cfg.Leaving, forwards: cfg.Home != nil}}
 }
 
 // Receiver returns the receiver of requests that other hosts forward.
@@ -56,37 +65,55 @@ type Stats struct {
 	Failed    uint64 // begun by another host, and failed on the way
 	Received  uint64 // of other hosts, served here
 	Refused   uint64 // of other hosts, declined here
+	Unserved  uint64 // to placed services, and no host has served them
 	Peers     int    // other hosts that can be homes
+	Placing   int    // other hosts among which placed services choose
 }
 
 // Stats returns the current state.
 func (f *Forwarder) Stats() Stats {
+	placing := 0
+	if f.cfg.Placing != nil {
+		placing = f.cfg.Placing()
+	}
 	return Stats{
+		Placing:   placing,
 		Forwarded: f.forwarded.Load(),
 		Declined:  f.declined.Load(),
 		Unreached: f.unreached.Load(),
 		Failed:    f.failed.Load(),
 		Received:  f.receiver.served.Load(),
 		Refused:   f.receiver.declined.Load(),
+		Unserved:  f.unserved.Load(),
 		Peers:     f.cfg.Peers(),
 	}
 }
 
 // Handler returns the handler of a version: next, except for requests that come while its code is not loaded.
 func (f *Forwarder) Handler(service registry.Service, version string, next router.Handler, code services.Loader) router.Handler {
-	return &handler{Forwarder: f, key: service.Key, service: service.Key.String(), version: version, next: next, code: code}
+	t := target{Forwarder: f, key: service.Key, service: service.Key.String(), version: version, limit: code.TimeLimit}
+	return &handler{target: t, next: next, code: code}
+}
+
+// target is the service of a request, for the note to another host. It is immutable.
+type target struct {
+	*Forwarder
+	key        routekey.Key
+	service    string               // text of key
+	version    string               // of a placed service: its definition
+	placed     bool                 // this host does not serve it
+	generation registry.Generation  // of a placed service: that this host knows it from
+	limit      func() time.Duration // of a request, from its admission
+	waits      time.Duration        // of the other host, before the limit begins
 }
 
 // handler serves the requests of one version.
 type handler struct {
-	*Forwarder
-	key     routekey.Key    // immutable
-	service string          // immutable
-	version string          // immutable
-	next    router.Handler  // immutable
-	code    services.Loader // immutable
-	heat    atomic.Int64    // when the next request would come if they came at interval, in nanoseconds of Unix time
-	here    atomic.Int64    // until when requests are served here, in nanoseconds of Unix time
+	target
+	next router.Handler  // immutable
+	code services.Loader // immutable
+	heat atomic.Int64    // when the next request would come if they came at interval, in nanoseconds of Unix time
+	here atomic.Int64    // until when requests are served here, in nanoseconds of Unix time
 }
 
 // Serve implements router.Handler.
@@ -110,7 +137,7 @@ func (h *handler) forward(w http.ResponseWriter, r *router.Request, res *accessl
 	if home == nil || !home.usable(now) || !plainTarget(r.RequestURI) || repeatable(r) {
 		return false, nil
 	}
-	x := newExchange(h, home, w, r)
+	x := newExchange(&h.target, home, w, r)
 	if x == nil {
 		return false, nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
@@ -25,6 +26,9 @@ type note struct {
 	Local   string         `json:"local,omitempty"` // address at which the request arrived
 	Expects bool           `json:"expects"`         // the client itself waits for "100 Continue"
 	Client  forwarded.Wire `json:"client"`
+
+	Placed     bool                `json:"placed,omitempty"`     // the service is not on the first host; Version is its definition
+	Generation registry.Generation `json:"generation,omitempty"` // from which that host knows it
 }
 
 var errNote = errors.New("the note about the request is malformed")
@@ -44,5 +48,5 @@ func takeNote(r *http.Request) (n note, err error) {
 
 func (n *note) passed() router.Passed {
 	key := routekey.Key{Prefix: routekey.Prefix(n.Prefix), Match: n.Match}
-	return router.Passed{Key: key, Version: n.Version, Client: n.Client.Client()}
+	return router.Passed{Key: key, Version: n.Version, Client: n.Client.Client(), Placed: n.Placed}
 }

@@ -9,19 +9,32 @@ import (
 	"sync/atomic"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 )
 
 // Receiver serves requests that other hosts pass on. The zero Receiver declines all of them.
 type Receiver struct {
 	leaving  func() bool // immutable; may be nil
+	forwards bool        // immutable: requests to services that are not loaded elsewhere are served
 	router   atomic.Pointer[router.Router]
+	holder   atomic.Pointer[Holder]
 	served   atomic.Uint64
 	declined atomic.Uint64
 }
 
 // ServeBy sets the router that serves the requests from then on.
 func (v *Receiver) ServeBy(rt *router.Router) { v.router.Store(rt) }
+
+// Holder knows which placed services this host serves.
+type Holder interface {
+	// Holds reports whether the router serves the service, by the definition or as of the generation or a later one.
+	Holds(key routekey.Key, definition string, g registry.Generation) bool
+}
+
+// HoldBy sets the holder of placed services. Before, requests to these are declined.
+func (v *Receiver) HoldBy(h Holder) { v.holder.Store(&h) }
 
 // Receive answers a request for which Asks holds. token is that of this host.
 func (v *Receiver) Receive(w http.ResponseWriter, r *http.Request, token string) {
@@ -50,7 +63,12 @@ func (v *Receiver) decline(w http.ResponseWriter, n *note, status int) {
 
 func (v *Receiver) serve(n *note, w http.ResponseWriter, r *http.Request) bool {
 	rt := v.router.Load()
-	return rt != nil && (v.leaving == nil || !v.leaving()) && rt.ServePassed(n.passed(), w, r)
+	if n.Placed { // a host that is leaving serves what it has
+		h := v.holder.Load()
+		p := n.passed()
+		return rt != nil && h != nil && (*h).Holds(p.Key, n.Version, n.Generation) && rt.ServePassed(p, w, r)
+	}
+	return v.forwards && rt != nil && (v.leaving == nil || !v.leaving()) && rt.ServePassed(n.passed(), w, r)
 }
 
 // restored returns the request as the other host has received it. ProtoMajor stays that of the connection, as it decides how the

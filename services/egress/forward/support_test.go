@@ -87,7 +87,8 @@ func newHost(t *testing.T, name string, handle router.HandlerFunc) *host {
 	h.public.Start()
 	t.Cleanup(h.public.Close)
 	h.Receiver().ServeBy(h.router)
-	h.peers = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.Receiver().Receive(w, r, token) }))
+	receiver := h.Receiver()
+	h.peers = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { receiver.Receive(w, r, token) }))
 	h.peers.StartTLS()
 	t.Cleanup(h.peers.Close)
 	return h

@@ -43,7 +43,7 @@ func Description() schema.Kind {
 	return schema.Kind{
 		Name:  KindName,
 		Title: "a module",
-		Forms: []schema.Form{{Requires: []string{schema.FieldModule}, Fields: fields(), Delegated: true}},
+		Forms: []schema.Form{{Requires: []string{schema.FieldModule}, Fields: append(fields(), schema.Placement()...), Delegated: true}},
 	}
 }
 
@@ -51,7 +51,9 @@ func Description() schema.Kind {
 func FunctionDescription() schema.Kind {
 	kind := Description()
 	kind.Name, kind.Title = FunctionKindName, "a module that is a function"
-	kind.Forms[0].Fields = slices.DeleteFunc(kind.Forms[0].Fields, func(f schema.Field) bool { return f.Name == fieldWarm })
+	kind.Forms[0].Fields = slices.DeleteFunc(kind.Forms[0].Fields, func(f schema.Field) bool {
+		return f.Name == fieldWarm || f.Name == schema.FieldOn || f.Name == schema.FieldReplicas
+	})
 	return kind
 }
 

@@ -80,6 +80,7 @@ type Member struct {
 	Forwards    bool                `json:"forwards,omitempty"` // it serves requests that other hosts forward
 	Key         string              `json:"key,omitempty"`      // ed25519 key by which it signs compiled code, in hexadecimal; empty: it sends none
 	Likeness    string              `json:"likeness,omitempty"` // of the compiled code that it sends
+	Places      bool                `json:"places,omitempty"`   // it serves, and holds services with a placement
 	Labels      []string            `json:"labels,omitempty"`   // by which services choose their hosts
 	Version     string              `json:"version"`
 	Started     time.Time           `json:"started"`

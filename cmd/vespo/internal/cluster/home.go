@@ -6,7 +6,7 @@ import (
 	"github.com/vespo-dev/vespo/services/egress/forward"
 )
 
-// Forwarder returns the forwarder of requests to services that are not loaded here; nil if they are not forwarded.
+// Forwarder returns the forwarder of requests to other hosts.
 func (n *Node) Forwarder() *forward.Forwarder { return n.forward }
 
 // home returns the host that is the home of a service; nil if that is this one. It does not wait for the store.

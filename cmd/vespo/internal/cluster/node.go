@@ -40,10 +40,12 @@ type NodeConfig struct {
 	Partials     *peer.Partials // beginnings of blobs that are being fetched; nil: not kept
 	// MaxLag is the longest time for which this host may be behind the store and still be ready; 0: any.
 	MaxLag       time.Duration
-	Forward      bool     // requests to services that are not loaded here
-	MaxBodyBytes int64    // of forwarded requests
-	Surge        int      // most hosts that prepare new versions at a time; 0: any
-	Labels       []string // of this host
+	Forward      bool          // requests to services that are not loaded here
+	MaxBodyBytes int64         // of forwarded requests
+	Surge        int           // most hosts that prepare new versions at a time; 0: any
+	Labels       []string      // of this host
+	Timeout      time.Duration // of requests to services that set none
+	QueueWait    time.Duration // of requests for capacity
 	// Dir is a directory of its own, for what a start without the store has to know. Nil: nothing is kept.
 	Dir durable.FS
 	Log *slog.Logger
@@ -57,7 +59,7 @@ type Node struct {
 	store    Store              // immutable
 	log      *slog.Logger       // immutable
 	fetcher  *peer.Fetcher      // immutable
-	forward  *forward.Forwarder // immutable; nil if requests are not forwarded
+	forward  *forward.Forwarder // immutable
 	local    registry.BlobStore // immutable after Blobs
 	fetching *peer.Store        // immutable after Blobs: over local
 	code     *travel.Exchange   // immutable; nil unless compiled code is exchanged
@@ -73,6 +75,11 @@ type Node struct {
 
 	knownMu sync.Mutex
 	askedAt time.Time // guarded by knownMu: when known has last asked the store in vain
+
+	placesMu sync.Mutex
+	places   hostSet       // guarded by placesMu; nil before the first time
+	former   []formerSet   // guarded by placesMu: places before
+	moved    chan struct{} // capacity 1: Follow has to look whether services have moved
 
 	drainMu  sync.Mutex
 	memory   *memory // guarded by drainMu; nil: nothing is kept
@@ -93,7 +100,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, identity: id, store: cfg.Store, log: cfg.Log, hosts: make(map[string]*peerHost), holds: make(map[registry.Digest]*hold)}
+	n := &Node{cfg: cfg, identity: id, store: cfg.Store, log: cfg.Log, hosts: make(map[string]*peerHost), holds: make(map[registry.Digest]*hold), moved: make(chan struct{}, 1)}
 	n.self = Member{
 		Address:     cfg.Address,
 		Certificate: id.fingerprint,
@@ -114,9 +121,19 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if third := cfg.MaxLag / 3; third > 0 {
 		n.refresh, n.slack = min(third, refreshTime), min(third, maxSlack)
 	}
-	if cfg.Forward {
-		n.forward = forward.New(forward.Config{Home: n.home, Peers: n.countHomes, Leaving: n.Draining, MaxBodyBytes: cfg.MaxBodyBytes})
+	forwarding := forward.Config{
+		Peers:        n.countHomes,
+		Leaving:      n.Draining,
+		Holders:      n.holders,
+		Placing:      func() int { return len(n.hostSets()[0]) - 1 },
+		Timeout:      cfg.Timeout,
+		Wait:         cfg.QueueWait,
+		MaxBodyBytes: cfg.MaxBodyBytes,
 	}
+	if cfg.Forward {
+		forwarding.Home = n.home
+	}
+	n.forward = forward.New(forwarding)
 	return n, nil
 }
 
@@ -245,6 +262,7 @@ func (n *Node) look(ctx context.Context) (View, error) {
 	others := slices.DeleteFunc(slices.Clone(view.Members), func(m Member) bool { return m.Address == own })
 	n.members.Store(&others)
 	n.noteHomes(others, view.Drained)
+	n.notePlaces(others, view.Drained)
 	n.forgetHosts(others)
 	n.setDraining(slices.Contains(view.Drained, own))
 	return view, nil
@@ -263,7 +281,7 @@ func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopt
 	failed := false
 	place := &turn{node: n}
 	for {
-		state := newer(ctx, catalogue, last, retry)
+		state := n.newer(ctx, catalogue, last, retry)
 		if ctx.Err() != nil {
 			return
 		}
@@ -295,12 +313,25 @@ func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopt
 	}
 }
 
-// newer waits for another state than the last one. It returns that one again after a time.
-func newer(ctx context.Context, catalogue *registry.Registry, last *registry.State, retry time.Duration) *registry.State {
+// newer waits for another state than the last one. It returns that one again after a time, and when services may have moved.
+func (n *Node) newer(ctx context.Context, catalogue *registry.Registry, last *registry.State, retry time.Duration) *registry.State {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	if retry > 0 {
-		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, retry)
 		defer cancel()
+	}
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer cancel()
+	if last != nil {
+		waiting.Go(func() {
+			select {
+			case <-n.moved:
+				cancel()
+			case <-ctx.Done():
+			}
+		})
 	}
 	for state := range catalogue.Watch(ctx) {
 		if state != last {
@@ -319,4 +350,5 @@ func (n *Node) serves(generation registry.Generation, unavailable []routekey.Key
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.self.Generation, n.self.Unavailable, n.self.Failing = generation, listed, len(unavailable)
+	n.self.Places = true
 }

@@ -43,7 +43,7 @@ func (n *Node) TLS() *tls.Config { return n.identity.server() }
 func (n *Node) Handler() http.Handler {
 	turns := make(chan struct{}, maxPushes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if n.forward != nil && forward.Asks(r) {
+		if forward.Asks(r) {
 			n.forward.Receiver().Receive(w, r, n.token())
 			return
 		}

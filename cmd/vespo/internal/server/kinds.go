@@ -145,3 +145,8 @@ func admissions(cfg *Config) map[string]deploy.Admission {
 	}
 	return all
 }
+
+// awayAdmission returns the admission of requests that are passed to other hosts: as for those of proxies.
+func awayAdmission(own map[string]deploy.Admission) deploy.Admission {
+	return own[proxy.Description().Name]
+}

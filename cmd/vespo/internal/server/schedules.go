@@ -32,6 +32,7 @@ func (c *core) openSchedules(ctx context.Context, list *parts.List, cfg *Config,
 			}
 			c.schedules, err = scheduler.Open(scheduler.Config{
 				Claim:      claim,
+				Away:       c.deployer.Away,
 				Catalogue:  catalogue,
 				Dispatcher: routing,
 				FS:         durable.Dir(dir),

@@ -21,6 +21,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/egress/peer"
 	"github.com/vespo-dev/vespo/services/placement"
@@ -35,7 +36,7 @@ type StoreSettings struct {
 
 	Surge int `placeholder:"N" default:"2" help:"Most hosts of --store that prepare the modules of a change at the same time; the others wait for up to 30 s; 0 is any (${default})."`
 
-	Label []string `placeholder:"NAME[=VALUE]" sep:"," help:"Label of this host among those of --store, by which services choose their hosts; may be repeated."`
+	Label []string `placeholder:"NAME[=VALUE]" sep:"," help:"Label of this host among those of --store, by which services choose their hosts (vespo add --on); may be repeated."`
 
 	PeerCode bool `help:"Exchange compiled code and snapshots with the hosts of --store that have the same program and processor, so that a new host is ready in seconds. Each of them can then run machine code on the others: give it only where all hosts are trusted alike."`
 
@@ -203,6 +204,8 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		Forward:      cfg.ForwardCold,
 		Surge:        cfg.Surge,
 		Labels:       cfg.Label,
+		Timeout:      cfg.Timeout,
+		QueueWait:    cfg.QueueWait,
 		MaxBodyBytes: int64(cfg.MaxBody),
 		Dir:          durable.Dir(c.store.HostDir()),
 		Log:          log,
@@ -316,7 +319,15 @@ func (c *core) followPart() parts.Part {
 	}
 }
 
-// forwarder returns the forwarder of requests to services that are not loaded here; nil if they are not forwarded.
+// hostsOfServices returns the hosts among which services choose; nil without a common catalogue.
+func (c *core) hostsOfServices() deploy.Hosts {
+	if c.node == nil {
+		return nil
+	}
+	return c.node
+}
+
+// forwarder returns the forwarder of requests to other hosts; nil if there are none.
 func (c *core) forwarder() *forward.Forwarder {
 	if c.node == nil {
 		return nil
@@ -324,13 +335,16 @@ func (c *core) forwarder() *forward.Forwarder {
 	return c.node.Forwarder()
 }
 
-// forwarding returns the function by which deploys make handlers that forward; nil if requests are not forwarded. Other hosts'
-// requests are served by routing.
-func (c *core) forwarding(routing *router.Router) func(registry.Service, string, router.Handler, services.Loader) router.Handler {
+// forwarding returns the function by which deploys make handlers that forward; nil unless requests to cold services are forwarded.
+// Other hosts' requests are served by routing.
+func (c *core) forwarding(routing *router.Router, cold bool) func(registry.Service, string, router.Handler, services.Loader) router.Handler {
 	f := c.forwarder()
 	if f == nil {
 		return nil
 	}
 	f.Receiver().ServeBy(routing)
+	if !cold {
+		return nil
+	}
 	return f.Handler
 }

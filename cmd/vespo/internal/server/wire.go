@@ -140,31 +140,31 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	own, limits := admissions(cfg), cfg.limits()
 	c.sources.Gates = instrumentGates(limits, gate, own)
 	c.deployer = deploy.New(deploy.Config{
-		Audit:       c.audit,
-		Events:      deploy.Tee(c.trims(), c.forgets(log), c.observer.forgets(), c.mirrorEvents()),
-		Registry:    catalogue,
-		Router:      routing,
-		Gate:        gate,
-		Limits:      limits,
-		Kinds:       kinds,
-		Mirrors:     c.mirrors,
-		Sharing:     c.sharing,
-		Middleware:  c.kind,
-		Admission:   own,
-		StartWait:   cfg.Timeout,
-		RetireAfter: cfg.RetireAfter,
-
+		Audit:           c.audit,
+		Events:          deploy.Tee(c.trims(), c.forgets(log), c.observer.forgets(), c.mirrorEvents()),
+		Registry:        catalogue,
+		Router:          routing,
+		Gate:            gate,
+		Limits:          limits,
+		Kinds:           kinds,
+		Mirrors:         c.mirrors,
+		Sharing:         c.sharing,
+		Middleware:      c.kind,
+		Admission:       own,
+		StartWait:       cfg.Timeout,
+		RetireAfter:     cfg.RetireAfter,
 		PrepareParallel: deploy.DefaultPrepareParallel(), // as the kind reserves slots for
 		MaxStartWait:    max(1, cfg.MaxConnections/4),
 		Idle:            registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
 		FileRules:       cfg.FileRules,
 		ReadOnly:        c.readOnly(),
-		Forward:         c.forwarding(routing),
-
-		PrepareTimeout: cfg.compileTime() + prepareSlack,
-		Log:            log,
+		Forward:         c.forwarding(routing, cfg.ForwardCold),
+		Hosts:           c.hostsOfServices(),
+		Away:            awayAdmission(own),
+		PrepareTimeout:  cfg.compileTime() + prepareSlack,
+		Log:             log,
 	})
-	management.Attach(c.deployer)
+	c.attachDeployer(management)
 	c.openFeed(cfg, catalogue, management, log)
 	if err := c.openSchedules(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
@@ -177,6 +177,14 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	c.attachLoads(gate, cfg.Slots)
 	c.measure(routing, management)
 	return c, list.Open(ctx, parts.Part{Name: "the services", Close: c.closeServices})
+}
+
+// attachDeployer makes the deployer known to all that need it.
+func (c *core) attachDeployer(management *admin.Handler) {
+	if f := c.forwarder(); f != nil {
+		f.Receiver().HoldBy(c.deployer)
+	}
+	management.Attach(c.deployer)
 }
 
 // limits returns the limits of a service with guests.

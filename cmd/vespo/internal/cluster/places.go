@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/egress/forward"
+	"github.com/vespo-dev/vespo/services/placement"
+)
+
+// lingerTime is how long this host goes on with a service that has moved: the other hosts see that somewhat later, and the next
+// holder has to prepare it.
+const lingerTime = 30 * time.Second
+
+// hostSet are the hosts among which services choose, this one included, in the order of their addresses.
+type hostSet []placeable
+
+// placeable is a host that can hold services.
+type placeable struct {
+	address  string
+	labels   []string
+	draining bool
+	member   Member // zero: this host
+}
+
+// formerSet is a set of hosts until it was replaced.
+type formerSet struct {
+	hosts hostSet
+	ended time.Time
+}
+
+func (s hostSet) equal(o hostSet) bool {
+	return slices.EqualFunc(s, o, func(a, b placeable) bool {
+		return a.address == b.address && a.draining == b.draining && slices.Equal(a.labels, b.labels)
+	})
+}
+
+// ranked returns the hosts that can serve a service, best first, and the number of its holders among them. Draining hosts are
+// last, and hold it only if there is no other.
+func (s hostSet) ranked(service string, p placement.Placement) (all hostSet, holders int) {
+	fitting := slices.DeleteFunc(slices.Clone(s), func(h placeable) bool { return !p.Fits(h.labels) })
+	names := make([]string, len(fitting))
+	for i, h := range fitting {
+		names[i] = h.address
+	}
+	var draining hostSet
+	for _, i := range placement.Ranked(service, names) {
+		if fitting[i].draining {
+			draining = append(draining, fitting[i])
+		} else {
+			all = append(all, fitting[i])
+		}
+	}
+	holders = len(all)
+	if all = append(all, draining...); holders == 0 {
+		holders = len(all)
+	}
+	if p.Replicas > 0 {
+		holders = min(holders, p.Replicas)
+	}
+	return all, holders
+}
+
+// holds reports whether a host is among the holders of a service. Its own mark does not count: while it is drained, it keeps what it has.
+func (s hostSet) holds(address, service string, p placement.Placement) bool {
+	own := slices.Clone(s)
+	for i := range own {
+		own[i].draining = own[i].draining && own[i].address != address
+	}
+	all, holders := own.ranked(service, p)
+	return slices.ContainsFunc(all[:holders], func(h placeable) bool { return h.address == address })
+}
+
+// notePlaces remembers the hosts among which services choose, and lets Follow look whether services have moved.
+func (n *Node) notePlaces(others []Member, drained []string) {
+	own := n.Address()
+	set := hostSet{{address: own, labels: n.cfg.Labels, draining: slices.Contains(drained, own)}}
+	for _, m := range others {
+		if m.Places {
+			set = append(set, placeable{address: m.Address, labels: m.Labels, draining: slices.Contains(drained, m.Address), member: m})
+		}
+	}
+	n.placesMu.Lock()
+	defer n.placesMu.Unlock()
+	now := time.Now()
+	n.former = slices.DeleteFunc(n.former, func(f formerSet) bool { return now.Sub(f.ended) > lingerTime })
+	before := n.places
+	if n.places = set; before == nil || before.equal(set) {
+		return
+	}
+	n.former = append(n.former, formerSet{before, now})
+	n.signalMoved()
+	time.AfterFunc(lingerTime+time.Second, n.signalMoved)
+}
+
+func (n *Node) signalMoved() {
+	select {
+	case n.moved <- struct{}{}:
+	default: // Follow has not looked yet
+	}
+}
+
+// hostSets returns the present hosts, and those of the last lingerTime. The first time it may ask the store.
+func (n *Node) hostSets() (all []hostSet) {
+	n.known()
+	n.placesMu.Lock()
+	defer n.placesMu.Unlock()
+	present := n.places
+	if present == nil { // the store was not reached yet
+		present = hostSet{{address: n.Address(), labels: n.cfg.Labels}}
+	}
+	all = append(all, present)
+	for _, f := range n.former {
+		if time.Since(f.ended) <= lingerTime {
+			all = append(all, f.hosts)
+		}
+	}
+	return all
+}
+
+// Holds implements deploy.Hosts.
+func (n *Node) Holds(service string, p placement.Placement) bool {
+	if !p.Fits(n.cfg.Labels) {
+		return false
+	}
+	own := n.Address()
+	return slices.ContainsFunc(n.hostSets(), func(s hostSet) bool { return s.holds(own, service, p) })
+}
+
+// Fits implements deploy.Hosts.
+func (n *Node) Fits(p placement.Placement) bool {
+	return slices.ContainsFunc(n.hostSets()[0], func(h placeable) bool { return p.Fits(h.labels) })
+}
+
+// PassOn implements deploy.Hosts.
+func (n *Node) PassOn(s registry.Service, definition string, g registry.Generation) deploy.Elsewhere {
+	return n.forward.Placed(s, definition, g)
+}
+
+// holders returns the other hosts that may serve a placed service, for the forwarder.
+func (n *Node) holders(service string, p placement.Placement) (peers []*forward.Peer, equal int) {
+	all, holders := n.hostSets()[0].ranked(service, p)
+	for i, h := range all {
+		if h.member.Address == "" {
+			continue
+		}
+		if known, err := n.hostOf(h.member); err == nil {
+			peers = append(peers, known.forward)
+			if i < holders {
+				equal++
+			}
+		}
+	}
+	return peers, equal
+}
+
+var _ deploy.Hosts = (*Node)(nil)

@@ -1,0 +1,141 @@
+package deploy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services"
+	hosts "github.com/vespo-dev/vespo/services/placement"
+	"github.com/vespo-dev/vespo/services/schema"
+)
+
+// Hosts are the hosts of a common catalogue. Services with a placement are on some of them.
+type Hosts interface {
+	// Holds reports whether this host serves a service with a placement itself.
+	Holds(service string, p hosts.Placement) bool
+	// Fits reports whether a host that is up can serve it.
+	Fits(p hosts.Placement) bool
+	// PassOn returns the handler of a service that this host does not serve itself. The definition changes with each
+	// version, and with the division of requests. g is the generation from which it is known.
+	PassOn(s registry.Service, definition string, g registry.Generation) Elsewhere
+}
+
+// Elsewhere passes requests to other hosts.
+type Elsewhere interface {
+	router.Handler
+	// Retire is called once, when requests are not routed to it any more.
+	Retire()
+	// Hosts returns the addresses of these hosts as text.
+	Hosts() string
+}
+
+// holds reports whether this host serves a service itself.
+func (d *Deployer) holds(s registry.Service) bool {
+	if d.cfg.Hosts == nil {
+		return true
+	}
+	p := hosts.Of(s.Current.Manifest)
+	return p.IsZero() || d.cfg.Hosts.Holds(s.Key.String(), p)
+}
+
+// checkPlacement returns the violations of a spec's placement. A configuration file is read before other hosts are up, so the
+// hosts for its services need not be.
+func (d *Deployer) checkPlacement(spec services.Spec) problem.Violations {
+	violations := hosts.Check(spec.Manifest)
+	p := hosts.Of(spec.Manifest)
+	if p.IsZero() || len(violations) > 0 {
+		return violations
+	}
+	field := schema.FieldReplicas
+	if len(p.On) > 0 {
+		field = schema.FieldOn
+	}
+	switch {
+	case d.cfg.Hosts == nil:
+		violations.Add(field, "needs a catalogue that several hosts share: this server has no --store")
+	case spec.Origin != registry.OriginFile && !d.cfg.Hosts.Fits(p):
+		violations.Add(field, "is %s: no host that is up has these labels; vespo hosts lists them", p)
+	}
+	return violations
+}
+
+// awayFrom returns the live versions of a service that this host does not serve itself, as of a generation.
+func (d *Deployer) awayFrom(s registry.Service, g registry.Generation) (all []*live) {
+	for _, n := range s.Live() {
+		to := d.cfg.Hosts.PassOn(s, definitionOf(s), g)
+		l := &live{service: only(s, n), deployment: away{to}, since: time.Now(), away: true, stop: make(chan struct{}, 1)}
+		l.limiter = d.useLimiter(l.service, true)
+		b := d.binding(l.service, to)
+		b.Limiter = l.limiter.Limiter
+		if l.rate = d.useRate(l.service); l.rate != nil {
+			b.Rate = l.rate.Limiter // a request is counted by the host that gets it from its client
+		}
+		l.route = router.NewRoute(b)
+		l.unroutable = s.Key.Canonical() != nil
+		all = append(all, l)
+	}
+	return all
+}
+
+// definitionOf identifies how a service is served: its versions that get requests, and their shares.
+func definitionOf(s registry.Service) string {
+	h := sha256.New()
+	for _, n := range s.Live() {
+		v, _ := s.Numbered(n)
+		fmt.Fprintln(h, v.Number, v.Generation, v.ContentDigest())
+	}
+	fmt.Fprintf(h, "%#v %#v", s.Split, s.Mirror)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Holds reports whether this host serves a service itself, by a definition or as of a generation or a later one. Requests that
+// are routed afterwards meet this or a later state.
+func (d *Deployer) Holds(key routekey.Key, definition string, g registry.Generation) bool {
+	d.mu.Lock()
+	p, at := d.live[key], d.reached
+	if _, behind := d.behind[key]; p == nil || behind || at < p.generation {
+		at = 0
+	}
+	d.mu.Unlock()
+	if p == nil || p.away() {
+		return false
+	}
+	return max(at, p.generation) >= g || definitionOf(p.service) == definition
+}
+
+// Away reports whether other hosts alone serve a service.
+func (d *Deployer) Away(key routekey.Key) bool { return d.placementAt(key).away() }
+
+// away reports whether other hosts alone serve the service.
+func (p *placement) away() bool { return p != nil && p.all[0].away }
+
+// away is the Deployment of a version that other hosts alone serve.
+type away struct{ to Elsewhere }
+
+// Serve passes the request on.
+func (a away) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
+	return a.to.Serve(w, r, res)
+}
+
+// Status returns the state and the hosts.
+func (a away) Status() services.Status {
+	return services.Status{State: services.StateElsewhere, Target: a.to.Hosts()}
+}
+
+// Scale does nothing.
+func (a away) Scale(context.Context, services.Scale) error { return nil }
+
+// Retire implements services.Retirer.
+func (a away) Retire() { a.to.Retire() }
+
+// Close does nothing.
+func (a away) Close(context.Context) error { return nil }

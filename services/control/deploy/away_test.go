@@ -1,0 +1,125 @@
+package deploy
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services"
+	hosts "github.com/vespo-dev/vespo/services/placement"
+)
+
+// fewHosts are this host with a label, if it has one, and another one with the label "there".
+type fewHosts struct {
+	label  atomic.Value // string
+	passed atomic.Int32
+}
+
+func (f *fewHosts) own() []string { return []string{f.label.Load().(string)} }
+
+func (f *fewHosts) Holds(_ string, p hosts.Placement) bool { return p.Fits(f.own()) }
+
+func (f *fewHosts) Fits(p hosts.Placement) bool { return p.Fits(f.own()) || p.Fits([]string{"there"}) }
+
+func (f *fewHosts) PassOn(_ registry.Service, definition string, g registry.Generation) Elsewhere {
+	return &passing{fewHosts: f, definition: definition, generation: g}
+}
+
+type passing struct {
+	*fewHosts
+	definition string
+	generation registry.Generation
+}
+
+func (p *passing) Serve(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
+	p.passed.Add(1)
+	_, err := w.Write([]byte("there"))
+	return err
+}
+
+func (p *passing) Retire()       {}
+func (p *passing) Hosts() string { return "there:1" }
+
+func (h *house) told(path string) string {
+	w := httptest.NewRecorder()
+	h.router.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	return w.Body.String()
+}
+
+func on(key routekey.Key, text, label string) services.Spec {
+	s := spec(key, text)
+	s.Manifest = registry.Manifest(`{"on":["` + label + `"]}`)
+	return s
+}
+
+// TestServicesOfOtherHosts deploys for labels of this host and of another one, and moves services by adoptions.
+func TestServicesOfOtherHosts(t *testing.T) {
+	all := &fewHosts{}
+	all.label.Store("here")
+	dir := t.TempDir()
+	h := booted(t, dir, func(c *Config) { c.Hosts = all })
+	a, b := routekey.MustParse("/a"), routekey.MustParse("/b")
+	_, err := h.Add(t.Context(), on(a, "text", "nowhere"))
+	require.ErrorContains(t, err, "no host that is up has these labels")
+	_, err = h.Add(t.Context(), on(a, "here", "here"))
+	require.NoError(t, err)
+	result, err := h.Add(t.Context(), on(b, "unused", "there"))
+	require.NoError(t, err)
+	require.Equal(t, services.StateElsewhere, result.Status.State)
+	require.Equal(t, 1, h.kind.openCount(), "it was prepared, and closed")
+	require.Equal(t, "here", h.told("/a"))
+	require.Equal(t, "there", h.told("/b"))
+	require.True(t, h.Away(b))
+	require.False(t, h.Away(a))
+	h.kind.failAt("prepare", func(context.Context) error { return problem.New(problem.ModuleInvalid, "bad") })
+	_, err = h.Add(t.Context(), on(b, "bad", "there"))
+	require.ErrorContains(t, err, "bad")
+	h.kind.failAt("prepare", nil)
+
+	state := h.cfg.Registry.State()
+	require.True(t, h.Holds(a, definitionOf(state.Services[a]), state.Generation+9))
+	require.True(t, h.Holds(a, "another", state.Services[a].Current.Generation), "it is as far")
+	require.False(t, h.Holds(a, "another", state.Generation+1), "it is behind")
+	require.False(t, h.Holds(b, definitionOf(state.Services[b]), 0))
+	require.False(t, h.Holds(routekey.MustParse("/c"), "", 0))
+
+	all.label.Store("there")
+	_, err = h.Adopt(t.Context(), Adoption{State: state})
+	require.NoError(t, err)
+	require.Equal(t, "there", h.told("/a"))
+	require.Equal(t, "unused", h.told("/b"))
+	require.Eventually(t, func() bool { return h.kind.openCount() == 1 }, 10*time.Second, time.Millisecond)
+	require.True(t, h.Holds(b, "another", state.Generation))
+	_, err = h.Rollback(t.Context(), a)
+	require.Error(t, err, "it has no version before")
+
+	h.end()
+	all.label.Store("here")
+	again := booted(t, dir, func(c *Config) { c.Hosts = all })
+	require.Equal(t, "here", again.told("/a"))
+	require.Equal(t, "there", again.told("/b"))
+	require.Equal(t, 1, again.kind.openCount())
+	i := slices.IndexFunc(again.List(), func(e Entry) bool { return e.Service.Key == b })
+	require.Equal(t, "there:1", again.List()[i].Status.Target)
+}
+
+func TestPlacementNeedsHosts(t *testing.T) {
+	h := booted(t, t.TempDir(), nil)
+	_, err := h.Add(t.Context(), on(routekey.MustParse("/a"), "text", "here"))
+	require.ErrorContains(t, err, "needs a catalogue that several hosts share")
+	s := spec(routekey.MustParse("/a"), "text")
+	s.Manifest = `{"replicas":2}`
+	_, err = h.Add(t.Context(), s)
+	require.ErrorContains(t, err, "replicas needs a catalogue")
+}

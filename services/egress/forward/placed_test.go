@@ -1,0 +1,155 @@
+package forward_test
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/egress/forward"
+	"github.com/vespo-dev/vespo/services/placement"
+)
+
+// holder is what a host holds. It declines the first requests.
+type holder struct{ declines atomic.Int32 }
+
+func (h *holder) Holds(key routekey.Key, definition string, g registry.Generation) bool {
+	return h.declines.Add(-1) < 0 && key.Prefix == service && definition == "d" && g == 7
+}
+
+// place makes the service of h one that the peers have, which it returns.
+func (h *host) place(limit time.Duration, peers ...*forward.Peer) *forward.Placed {
+	h.t.Helper()
+	f := forward.New(forward.Config{
+		Peers:        func() int { return len(peers) },
+		Holders:      func(string, placement.Placement) ([]*forward.Peer, int) { return peers, len(peers) },
+		Timeout:      limit,
+		MaxBodyBytes: 1 << 20,
+	})
+	h.Forwarder = f
+	key := routekey.Key{Prefix: service}
+	p := f.Placed(registry.Service{Key: key}, "d", 7)
+	table, err := router.BuildTable([]*router.Route{router.NewRoute(router.Binding{Key: key, Service: service, Handler: p})})
+	require.NoError(h.t, err)
+	h.router.Publish(table)
+	return p
+}
+
+// echo answers with the body.
+func echo(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
+	body, err := io.ReadAll(r.Body)
+	_, _ = w.Write(body)
+	return err
+}
+
+func TestHoldersServePlacedServices(t *testing.T) {
+	a, b, c := newHost(t, "a", nil), newHost(t, "b", echo), newHost(t, "c", echo)
+	for _, h := range []*host{b, c} {
+		h.Receiver().HoldBy(&holder{})
+	}
+	b.leaving.Store(true) // it serves what it has
+	p := a.place(patience, b.at(token), c.at(token))
+	by := make(map[string]int)
+	for range 8 {
+		resp, body := a.do(a.request("POST", "/a/x", "hello"))
+		require.Equal(t, http.StatusOK, resp.StatusCode, body)
+		require.Equal(t, "hello", body)
+		by[resp.Header.Get("Served-By")]++
+		require.Equal(t, accesslog.StartForwarded, a.record().Start)
+	}
+	require.Equal(t, map[string]int{"b": 4, "c": 4}, by, "they take turns")
+	require.Contains(t, p.Hosts(), ", ")
+
+	r := a.request("POST", "/a", "")
+	r.Header.Set("Idempotency-Key", "1")
+	resp, _ := a.do(r)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	b.peers.Close()
+	a.place(patience, b.at(token), c.at(token)) // without connections
+	for range 4 {
+		require.Equal(t, "c", a.servedBy("/a"), "the other one is asked")
+	}
+	require.Positive(t, a.Stats().Unreached)
+	c.peers.Close()
+	a.place(patience, c.at(token))
+	resp, body := a.do(a.request("GET", "/a", ""))
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	require.Equal(t, "2", resp.Header.Get("Retry-After"))
+	require.Contains(t, body, "problems/no-host")
+	require.Contains(t, body, "no host of this service can be reached")
+}
+
+// TestHoldersThatAreBehind lets a request wait until its holder serves it, with its body.
+func TestHoldersThatAreBehind(t *testing.T) {
+	a, b := newHost(t, "a", nil), newHost(t, "b", echo)
+	var behind holder
+	behind.declines.Store(3)
+	b.Receiver().HoldBy(&behind)
+	a.place(patience, b.at(token))
+	resp, body := a.do(a.request("POST", "/a", "hello"))
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	require.Equal(t, "hello", body)
+	require.Equal(t, forward.Stats{Forwarded: 1, Declined: 3, Peers: 1}, a.Stats())
+
+	behind.declines.Store(1 << 30)
+	a.place(50*time.Millisecond, b.at(token))
+	resp, body = a.do(a.request("POST", "/a", "hello"))
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	require.Contains(t, body, "no host of this service is ready")
+	require.EqualValues(t, 1, b.runs.Load())
+}
+
+// TestPlacedServicesComeBack lets a request wait for a holder until this host serves the service itself.
+func TestPlacedServicesComeBack(t *testing.T) {
+	a, b := newHost(t, "a", echo), newHost(t, "b", echo)
+	asked := make(chan struct{}, 1)
+	b.Receiver().HoldBy(heldBy(func() bool {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		return false
+	}))
+	p := a.place(patience, b.at(token))
+	own := a.router.Table()
+	require.NotNil(t, own)
+	go func() {
+		<-asked
+		a.publish(version)
+		p.Retire()
+	}()
+	a.code.loaded.Store(true)
+	resp, body := a.do(a.request("POST", "/a", "hello"))
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	require.Equal(t, "hello", body)
+	require.Equal(t, "a", resp.Header.Get("Served-By"))
+}
+
+// heldBy is a holder of everything or of nothing.
+type heldBy func() bool
+
+func (h heldBy) Holds(routekey.Key, string, registry.Generation) bool { return h() }
+
+func TestPlacedRequestsTakeOneHop(t *testing.T) {
+	a, b := newHost(t, "a", nil), newHost(t, "b", nil)
+	a.place(patience)
+	resp, body := a.do(a.request("GET", "/a", ""))
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	require.Contains(t, body, "no host that is up")
+	receiver := b.Receiver()
+	receiver.HoldBy(heldBy(func() bool { return true }))
+	b.place(patience, a.at(token)) // it has lost the service since it was asked
+	a.place(patience, b.at(token))
+	receiver.ServeBy(b.router)
+	resp, body = a.do(a.request("GET", "/a", ""))
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	require.Contains(t, body, "moving to another host")
+	require.EqualValues(t, 0, a.runs.Load()+b.runs.Load())
+}
