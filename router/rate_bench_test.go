@@ -19,8 +19,8 @@ func BenchmarkServeLimited(b *testing.B) {
 		name string
 		rate *ratelimit.Limiter
 	}{
-		{"none", nil}, {"address", ratelimit.New(unbounded)}, {"service", ratelimit.New(byService)}, {"header", ratelimit.New(byHeader)},
-		{"shared", ratelimit.NewShared(unbounded, "/s", ratelimit.NewSharing(nil))},
+		{"none", nil}, {"address", ratelimit.New(unbounded, nil)}, {"service", ratelimit.New(byService, nil)}, {"header", ratelimit.New(byHeader, nil)},
+		{"shared", ratelimit.NewShared(unbounded, nil, "/s", ratelimit.NewSharing(nil))},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			routes := benchRoutes(200)

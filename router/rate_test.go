@@ -20,7 +20,7 @@ import (
 // limited returns a binding with a limit of burst requests.
 func limited(p ratelimit.Policy) Binding {
 	b := binding("/limited", say("ok"))
-	b.Rate = ratelimit.New(p)
+	b.Rate = ratelimit.New(p, nil)
 	return b
 }
 

@@ -28,14 +28,16 @@ type Limiter struct {
 	scope   string       // immutable; of shared keys
 	whole   Key          // immutable; of all requests
 	shards  []shard      // immutable; one if all requests have the same key
+	space   *Space       // immutable; of the keys of several limiters; nil: they have no bound together
 	dirty   atomic.Bool  // in Sharing.dirty
 }
 
 // Key identifies what a request is counted by.
 type Key [2]uint64
 
-// New returns a limiter. It panics if the policy is not valid.
-func New(p Policy) *Limiter {
+// New returns a limiter whose keys take places of a space, which may be nil. It panics if the policy is not valid. The caller must close
+// a limiter with a space.
+func New(p Policy, space *Space) *Limiter {
 	if p.Period <= 0 || p.Burst < 1 {
 		panic("ratelimit: a policy needs a period and a burst")
 	}
@@ -43,12 +45,17 @@ func New(p Policy) *Limiter {
 	if p.By == ByService {
 		n = 1
 	}
-	return &Limiter{policy: p, start: time.Now(), seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	l := &Limiter{policy: p, start: time.Now(), seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	if p.By != ByService { // its one key is part of the limiter
+		l.space = space
+		space.add(l)
+	}
+	return l
 }
 
 // NewShared returns a limiter whose counts are shared with those of the same service and policy on other hosts.
-func NewShared(p Policy, service string, s *Sharing) *Limiter {
-	l := New(p)
+func NewShared(p Policy, space *Space, service string, s *Sharing) *Limiter {
+	l := New(p, space)
 	l.sharing, l.scope = s, fmt.Sprintf("%q %d %d %d %q ", service, p.Period, p.Burst, p.By, p.Header)
 	l.whole = l.hashed("")
 	return l
@@ -87,11 +94,22 @@ func (l *Limiter) hashed(value string) Key {
 // Take counts a request at a time. It returns 0 if the request is within the limit; otherwise the request is not
 // counted, and wait is the time until one would be.
 func (l *Limiter) Take(key Key, t time.Time) (wait time.Duration) {
-	wait, tell := l.shard(key).take(key, int64(t.Sub(l.start)), l.policy, l.sharing != nil)
+	wait, tell, crowded := l.shard(key).take(key, int64(t.Sub(l.start)), l)
+	if crowded {
+		l.space.reclaim(t)
+	}
 	if tell && !l.dirty.Load() && l.dirty.CompareAndSwap(false, true) {
 		l.sharing.note(l)
 	}
 	return wait
+}
+
+// Close returns the places of the keys. Later requests have no bursts of their own.
+func (l *Limiter) Close() {
+	l.space.remove(l)
+	for i := range l.shards {
+		l.shards[i].close(l.space)
+	}
 }
 
 func (l *Limiter) shard(key Key) *shard { return &l.shards[key[0]%uint64(len(l.shards))] }

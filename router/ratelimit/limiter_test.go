@@ -30,7 +30,7 @@ func TestAgainstTokenBuckets(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		p := Policy{Period: time.Duration(1 + random.IntN(1000)), Burst: 1 + random.IntN(10), By: By(random.IntN(2))}
-		l := New(p)
+		l := New(p, nil)
 		buckets := make(map[Key]*bucket)
 		now := int64(0)
 		for range 2000 {
@@ -58,7 +58,7 @@ func TestAgainstTokenBuckets(t *testing.T) {
 }
 
 func TestKeysDiffer(t *testing.T) {
-	l := New(Policy{Period: time.Hour, Burst: 1})
+	l := New(Policy{Period: time.Hour, Burst: 1}, nil)
 	now := time.Now()
 	keys := []Key{
 		l.OfAddr(netip.Addr{}), l.OfAddr(netip.MustParseAddr("10.0.0.1")), l.OfAddr(netip.MustParseAddr("10.0.0.2")),
@@ -75,7 +75,7 @@ func TestKeysDiffer(t *testing.T) {
 
 // TestFullTable fills all places, and adds more keys.
 func TestFullTable(t *testing.T) {
-	l := New(Policy{Period: time.Hour, Burst: 2})
+	l := New(Policy{Period: time.Hour, Burst: 2}, nil)
 	now := l.start
 	known := l.OfText("known")
 	require.Zero(t, l.Take(known, now))
@@ -103,7 +103,7 @@ func TestFullTable(t *testing.T) {
 
 // TestUnusedKeysLeave checks that a table which is not full does not keep the keys of clients that have left.
 func TestUnusedKeysLeave(t *testing.T) {
-	l := New(Policy{Period: time.Second, Burst: 1})
+	l := New(Policy{Period: time.Second, Burst: 1}, nil)
 	for i := range shards * 100 {
 		l.Take(l.OfText(strconv.Itoa(i)), l.start)
 	}
@@ -117,7 +117,7 @@ func TestUnusedKeysLeave(t *testing.T) {
 // TestHammer counts what goroutines get at once.
 func TestHammer(t *testing.T) {
 	for _, by := range []By{ByAddress, ByService} {
-		l := New(Policy{Period: time.Hour, Burst: 100, By: by})
+		l := New(Policy{Period: time.Hour, Burst: 100, By: by}, nil)
 		var admitted [8]atomic.Int64
 		var all sync.WaitGroup
 		for range 8 {
@@ -146,8 +146,8 @@ func TestHammer(t *testing.T) {
 }
 
 func TestNewRefusesPolicies(t *testing.T) {
-	require.Panics(t, func() { New(Policy{Burst: 1}) })
-	require.Panics(t, func() { New(Policy{Period: 1}) })
+	require.Panics(t, func() { New(Policy{Burst: 1}, nil) })
+	require.Panics(t, func() { New(Policy{Period: 1}, nil) })
 }
 
 func BenchmarkTake(b *testing.B) {
@@ -158,7 +158,7 @@ func BenchmarkTake(b *testing.B) {
 		"header":  func(l *Limiter, now time.Time) { l.Take(l.OfText("0123456789abcdef0123456789abcdef"), now) },
 	} {
 		b.Run(name, func(b *testing.B) {
-			l := New(Policy{Period: time.Nanosecond, Burst: 1000})
+			l := New(Policy{Period: time.Nanosecond, Burst: 1000}, nil)
 			b.ReportAllocs()
 			for b.Loop() {
 				take(l, time.Now())

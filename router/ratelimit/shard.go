@@ -22,7 +22,8 @@ type shard struct {
 	shared   uint64       // guarded by mu; requests counted by rest
 	searched int64        // guarded by mu; time of the last sweep
 	untold   []Key        // guarded by mu; keys of cells with untold requests
-	_        [128 - 64]byte
+	closed   bool         // guarded by mu; no key gets a place any more
+	_        [128 - 72]byte
 }
 
 // cell is the state of a key.
@@ -31,30 +32,32 @@ type cell struct {
 	untold int64 // requests that the engine of a Sharing does not know
 }
 
-// take is Policy.take for a key. tell reports whether there is something to tell.
-func (s *shard) take(key Key, now int64, p Policy, sharing bool) (wait time.Duration, tell bool) {
+// take is Policy.take for a key. tell reports whether there is something to tell, and crowded whether the space of the limiter has no place.
+func (s *shard) take(key Key, now int64, l *Limiter) (wait time.Duration, tell, crowded bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.cells[key]
 	if !ok {
-		if !s.room(now) {
+		room := s.room(now, l.space)
+		if crowded = room && !l.space.take(); crowded || !room {
 			s.shared++
-			s.rest, wait = p.take(s.rest, now)
-			return wait, false
+			s.rest, wait = l.policy.take(s.rest, now)
+			return wait, false, crowded
 		}
 		c.at = math.MinInt64
 	}
-	if c.at, wait = p.take(c.at, now); wait > 0 {
-		return wait, false
+	if c.at, wait = l.policy.take(c.at, now); wait > 0 {
+		return wait, false, false
 	}
-	if sharing {
+	tell = l.sharing != nil
+	if tell {
 		if c.untold == 0 {
 			s.untold = append(s.untold, key)
 		}
 		c.untold++
 	}
 	s.cells[key] = c
-	return 0, sharing
+	return 0, tell, false
 }
 
 // collect appends the costs since the last call.
@@ -82,20 +85,23 @@ func (s *shard) learn(key Key, at int64, p Policy) {
 }
 
 // room reports whether there is a place for another key.
-func (s *shard) room(now int64) bool {
+func (s *shard) room(now int64, space *Space) bool {
+	if s.closed {
+		return false
+	}
 	if s.cells == nil {
 		s.cells = make(map[Key]cell)
 	}
 	full := len(s.cells) >= shardKeys
 	if age := now - s.searched; full && age >= sweepGap || age >= sweepAge {
-		s.sweep(now)
+		s.sweep(now, space)
 		full = len(s.cells) >= shardKeys
 	}
 	return !full
 }
 
 // sweep drops the keys whose burst is full, unless they have something to tell.
-func (s *shard) sweep(now int64) {
+func (s *shard) sweep(now int64, space *Space) {
 	s.searched = now
 	before := len(s.cells)
 	for key, c := range s.cells {
@@ -103,6 +109,7 @@ func (s *shard) sweep(now int64) {
 			delete(s.cells, key)
 		}
 	}
+	space.give(before - len(s.cells))
 	if len(s.cells) < before/8 { // a map keeps its memory
 		kept := make(map[Key]cell, len(s.cells))
 		for key, c := range s.cells {
@@ -110,6 +117,21 @@ func (s *shard) sweep(now int64) {
 		}
 		s.cells = kept
 	}
+}
+
+// search is sweep for others than the holder of the lock.
+func (s *shard) search(now int64, space *Space) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep(now, space)
+}
+
+// close drops all keys.
+func (s *shard) close(space *Space) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	space.give(len(s.cells))
+	s.cells, s.untold, s.closed = nil, nil, true
 }
 
 func (s *shard) stats() Stats {

@@ -68,7 +68,7 @@ func hosts(t *testing.T, n int, p Policy, engine Engine) (all []*Limiter, sharin
 	for range n {
 		s := NewSharing(engine)
 		running.Go(func() { s.Run(ctx) })
-		all, sharings = append(all, NewShared(p, "/service", s)), append(sharings, s)
+		all, sharings = append(all, NewShared(p, nil, "/service", s)), append(sharings, s)
 	}
 	t.Cleanup(func() {
 		cancel()
@@ -107,10 +107,10 @@ func TestSharedKeysAreApart(t *testing.T) {
 	p := Policy{Period: time.Second, Burst: 1}
 	by := Policy{Period: time.Second, Burst: 1, By: ByHeader, Header: "A"}
 	addr := netip.MustParseAddr("192.0.2.1")
-	require.Equal(t, NewShared(p, "/a", s).OfAddr(addr), NewShared(p, "/a", s).OfAddr(addr))
-	require.Equal(t, NewShared(p, "/a", s).OfAll(), NewShared(p, "/a", s).OfAll())
+	require.Equal(t, NewShared(p, nil, "/a", s).OfAddr(addr), NewShared(p, nil, "/a", s).OfAddr(addr))
+	require.Equal(t, NewShared(p, nil, "/a", s).OfAll(), NewShared(p, nil, "/a", s).OfAll())
 	keys := make(map[Key]bool)
-	for _, l := range []*Limiter{NewShared(p, "/a", s), NewShared(p, "/b", s), NewShared(by, "/a", s)} {
+	for _, l := range []*Limiter{NewShared(p, nil, "/a", s), NewShared(p, nil, "/b", s), NewShared(by, nil, "/a", s)} {
 		keys[l.OfAll()], keys[l.OfAddr(addr)], keys[l.OfText("192.0.2.1")] = true, true, true
 	}
 	require.Len(t, keys, 9)

@@ -15,6 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/services"
 )
 
@@ -44,6 +45,7 @@ type Deployer struct {
 	limiters map[limiterKey]*sharedLimiter     // guarded by mu
 	rates    map[rateKey]*sharedRate           // guarded by mu
 	crowded  uint64                            // guarded by mu: ratelimit.Stats.Shared of limits that are gone
+	rateKeys *ratelimit.Space                  // immutable; of the keys of all rates
 	start    startQueue                        // guarded by mu
 	awaiting int                               // guarded by mu: requests waiting for a service to start
 	declared progress                          // guarded by mu: services of the first Apply
@@ -129,6 +131,7 @@ func New(cfg Config) *Deployer {
 		retired:  make(map[routekey.Key][]*live),
 		limiters: make(map[limiterKey]*sharedLimiter),
 		rates:    make(map[rateKey]*sharedRate),
+		rateKeys: ratelimit.NewSpace(ratelimit.MaxAllKeys),
 	}
 	d.closing, d.beginClosing = context.WithCancel(context.Background())
 	d.draining, d.stopDrain = context.WithCancel(context.Background())

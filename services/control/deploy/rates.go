@@ -32,9 +32,9 @@ func (d *Deployer) useRate(service registry.Service) *sharedRate {
 	of := rateKey{key: service.Key, policy: policy}
 	s := d.rates[of]
 	if s == nil {
-		s = &sharedRate{Limiter: ratelimit.New(policy), of: of}
+		s = &sharedRate{Limiter: ratelimit.New(policy, d.rateKeys), of: of}
 		if d.cfg.Sharing != nil {
-			s.Limiter = ratelimit.NewShared(policy, service.Key.String(), d.cfg.Sharing)
+			s.Limiter = ratelimit.NewShared(policy, d.rateKeys, service.Key.String(), d.cfg.Sharing)
 		}
 		d.rates[of] = s
 	}
@@ -50,6 +50,7 @@ func (d *Deployer) dropRateLocked(s *sharedRate) {
 	if s.users--; s.users == 0 {
 		delete(d.rates, s.of)
 		d.crowded += s.Stats().Shared
+		s.Close()
 	}
 }
 
