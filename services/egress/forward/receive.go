@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
@@ -46,6 +47,9 @@ func (v *Receiver) Receive(w http.ResponseWriter, r *http.Request, token string)
 	case subtle.ConstantTimeCompare([]byte(n.Token), []byte(token)) != 1:
 		v.decline(w, &n, http.StatusUnauthorized)
 		return
+	}
+	if n.Expects && r.ContentLength != 0 {
+		w = client.Inviting(w)
 	}
 	if r = n.restored(r); v.serve(&n, w, r) {
 		v.served.Add(1)

@@ -95,6 +95,34 @@ func TestExpect(t *testing.T) {
 	require.True(t, strings.HasPrefix(string(text), "HTTP/1.1 200"), "%s", text)
 }
 
+// TestAnswersBeforeTheBody lets a service begin its answer before it reads the body of a client that waits for "100 Continue".
+func TestAnswersBeforeTheBody(t *testing.T) {
+	a, b := pair(t, func(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		body, err := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
+		return err
+	})
+	conn, err := net.Dial("tcp", a.public.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(conn, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+	require.NoError(t, err)
+	from := bufio.NewReader(conn)
+	_, err = from.Peek(1) // "100 Continue", or the header of the answer
+	require.NoError(t, err)
+	_, err = io.WriteString(conn, "hello")
+	require.NoError(t, err)
+	text, err := io.ReadAll(from)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "HTTP/1.1 200 OK")
+	require.Contains(t, string(text), "hello")
+	require.EqualValues(t, 1, b.runs.Load())
+}
+
 func TestBrokenAnswer(t *testing.T) {
 	a, b := pair(t, func(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
 		w.Header().Set("Content-Length", "1000")
