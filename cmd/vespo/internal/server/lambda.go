@@ -120,16 +120,28 @@ func (c *core) openEvents(ctx context.Context, list *parts.List, path string, lo
 		warnOfEvents(path, log)
 		return c.shared.Events(), nil
 	}
-	stored, err := embedded.Open(embedded.Config{Path: path, Log: log})
-	if err != nil {
-		log.Error("the accepted events of the Lambda API cannot be read: none are accepted or run; restore the file from a backup, or move it away", "error", err)
-		return events.Refuse(err), nil
-	}
-	return stored, list.Open(ctx, parts.Part{
-		Name:  "the file of events",
-		Data:  true,
-		Close: func(context.Context) error { return stored.Close() },
+	var stored events.Store
+	var file *embedded.Store
+	err := list.Open(ctx, parts.Part{
+		Name: "the file of events",
+		Data: true,
+		Open: func(context.Context) (err error) {
+			if file, err = embedded.Open(embedded.Config{Path: path, Log: log}); err == nil {
+				stored = file
+				return nil
+			}
+			log.Error("the accepted events of the Lambda API cannot be read: none are accepted or run; restore the file from a backup, or move it away", "error", err)
+			stored = events.Refuse(err)
+			return nil
+		},
+		Close: func(context.Context) error {
+			if file == nil {
+				return nil
+			}
+			return file.Close()
+		},
 	})
+	return stored, err
 }
 
 // warnOfEvents logs how many events a file has that the server will not run.
