@@ -37,6 +37,7 @@ type exchange struct {
 	copied  *Copy       // for the mirror; nil unless the request is mirrored
 	offer   func(*Copy) // takes copied over
 	taken   taken       // admitted capacity
+	counted bool        // checkRate has admitted the request
 	kept    bool        // Request.Keep was called: capacity and route are released by its caller
 	spent   bool        // Request.Spent was called
 	abort   bool        // the connection must be closed

@@ -11,13 +11,14 @@ import (
 )
 
 // checkRate counts a request of a client for the limit of its service. It returns a problem if the request is beyond it.
-// Internal requests are not counted. Neither are requests passed on by another host, which has counted them.
+// Internal requests are not counted. Neither are requests passed on by another host, which has counted them. One whose route was
+// retired is counted once.
 func (x *exchange) checkRate(l *ratelimit.Limiter) error {
-	if x.only != "" || x.request.Passed {
+	if x.only != "" || x.request.Passed || x.counted {
 		return nil
 	}
 	wait := l.Take(rateKey(l, &x.request.Client, x.request.Header), x.request.Arrived)
-	if wait == 0 {
+	if x.counted = wait == 0; x.counted {
 		return nil
 	}
 	x.record.Outcome = accesslog.OutcomeRateLimited

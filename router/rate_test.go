@@ -126,3 +126,20 @@ func TestOwnRequestsAreNotCounted(t *testing.T) {
 	detail, _ := h.requireProblem(problem.TooManyRequests, answer, body)
 	require.Equal(t, "there are too many requests to the service; try again later", detail)
 }
+
+// TestRequestOfARetiredRouteIsCountedOnce lets a route give its request back to a newer table, with the same limit.
+func TestRequestOfARetiredRouteIsCountedOnce(t *testing.T) {
+	b := limited(ratelimit.Policy{Period: time.Hour, Burst: 1, By: ratelimit.ByService})
+	newer := b
+	var h *house
+	b.Handler = HandlerFunc(func(http.ResponseWriter, *Request, *accesslog.Result) error {
+		h.publish(newer)
+		return ErrAgain
+	})
+	h = newHouse(t, Config{}, b)
+	for _, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
+		answer, _ := h.do("GET", "/limited", nil)
+		require.Equal(t, want, answer.StatusCode)
+		h.record()
+	}
+}
