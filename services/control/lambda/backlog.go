@@ -73,6 +73,9 @@ func (q *backlog) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-free:
+			if ctx.Err() != nil { // a select does not prefer a case
+				return
+			}
 			places = 1 + len(free)
 			for range places - 1 {
 				<-free

@@ -329,3 +329,18 @@ func TestTornDeadLetter(t *testing.T) {
 		require.Equal(t, want, string(text))
 	}
 }
+
+// TestNoEventBeginsAfterTheStop runs a backlog whose server has stopped, with places for due events.
+func TestNoEventBeginsAfterTheStop(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for range 20 {
+		q := backlogOf(t, io.Discard, 0, func(context.Context, *event) (time.Duration, error) {
+			t.Error("an event was begun")
+			return 0, nil
+		})
+		require.NoError(t, q.accept(t.Context(), newEvent("id", `{}`)))
+		q.run(ctx)
+		require.Equal(t, 1, q.cfg.Events.Stats().Events)
+	}
+}
