@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -63,7 +64,7 @@ func (d *Deployer) checkPlacement(spec services.Spec) problem.Violations {
 	case d.cfg.Hosts == nil:
 		violations.Add(field, "needs a catalogue that several hosts share: this server has no --store")
 	case spec.Origin != registry.OriginFile && !d.cfg.Hosts.Fits(p):
-		violations.Add(field, "is %s: no host that is up has these labels; vespo hosts lists them", p)
+		violations.Add(field, "is %s: no host that is up has these labels; vespo hosts lists them", strings.Join(p.On, ", "))
 	}
 	return violations
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/plan"
 	hosts "github.com/vespo-dev/vespo/services/placement"
 )
 
@@ -61,6 +62,19 @@ func on(key routekey.Key, text, label string) services.Spec {
 	s := spec(key, text)
 	s.Manifest = registry.Manifest(`{"on":["` + label + `"]}`)
 	return s
+}
+
+// onTrial deploys the next version of a service for half of its requests, and returns the trials that this host judges.
+func (h *house) onTrial(key routekey.Key) []Entry {
+	h.t.Helper()
+	how := How{Rollout: plan.Rollout{Weight: registry.Whole / 2, For: time.Hour}}
+	_, err := h.Deploy(h.t.Context(), key, how, func(s registry.Service) (services.Spec, error) {
+		next := spec(key, "next")
+		next.Manifest = s.Current.Manifest
+		return next, nil
+	})
+	require.NoError(h.t, err)
+	return h.Canaries()
 }
 
 // TestServicesOfOtherHosts deploys for labels of this host and of another one, and moves services by adoptions.
@@ -112,6 +126,22 @@ func TestServicesOfOtherHosts(t *testing.T) {
 	require.Equal(t, 1, again.kind.openCount())
 	i := slices.IndexFunc(again.List(), func(e Entry) bool { return e.Service.Key == b })
 	require.Equal(t, "there:1", again.List()[i].Status.Target)
+}
+
+// TestTrialsAreJudgedByTheirHosts puts versions of a service on trial that this host serves, and one of another host.
+func TestTrialsAreJudgedByTheirHosts(t *testing.T) {
+	all := &fewHosts{}
+	all.label.Store("here")
+	h := booted(t, t.TempDir(), func(c *Config) { c.Hosts = all })
+	a, b := routekey.MustParse("/a"), routekey.MustParse("/b")
+	for key, label := range map[routekey.Key]string{a: "here", b: "there"} {
+		_, err := h.Add(t.Context(), on(key, "text", label))
+		require.NoError(t, err)
+	}
+	require.Empty(t, h.onTrial(b), "without a request here it would be rolled back")
+	trials := h.onTrial(a)
+	require.Len(t, trials, 1)
+	require.Equal(t, a, trials[0].Service.Key)
 }
 
 func TestPlacementNeedsHosts(t *testing.T) {

@@ -137,10 +137,10 @@ func resultOf(step plan.Step) Result {
 	}
 }
 
-// Canaries returns the services with a running canary, with their live state.
+// Canaries returns the services with a running canary, with their live state. Those that other hosts alone serve are judged there.
 func (d *Deployer) Canaries() (all []Entry) {
 	for _, p := range d.placements() {
-		if p.service.Canary.Running() {
+		if p.service.Canary.Running() && !p.away() {
 			all = append(all, d.entry(p))
 		}
 	}

@@ -271,9 +271,12 @@ func writeDeployed(to *screen, what, base string, s *Service) error {
 		return writeStaged(to, s)
 	}
 	fmt.Fprintf(to, "%s %s%s ", what, stdio.Printable(s.bound()), nowServed(s))
-	if s.guest() {
+	switch {
+	case s.State == "elsewhere":
+		fmt.Fprintf(to, "%s, served by %s\n", shown(s.Size), shown(s.Target))
+	case s.guest():
 		fmt.Fprintf(to, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
-	} else {
+	default:
 		fmt.Fprintf(to, "%s to %s\n", shown(s.Kind), shown(s.Target))
 	}
 	if len(s.Exports) > 0 {

@@ -87,6 +87,10 @@ func TestWriteDeployed(t *testing.T) {
 	require.NoError(t, writeDeployed(&screen{Writer: &b}, "added", "http://h", s))
 	require.Equal(t, "added /: version 3, cgi, 10 B, memory -, isolation fresh\n"+
 		"a component: exports wasi:http/incoming-handler@0.2.12, imports 2 interfaces\nsha256:00\nhttp://h/\n", b.String())
+	b.Reset()
+	away := &Service{Version: Version{Digest: "sha256:00", Number: 1, Size: 10}, Prefix: "/", State: "elsewhere", Target: "10.0.0.2:7070"}
+	require.NoError(t, writeDeployed(&screen{Writer: &b}, "added", "http://h", away))
+	require.Equal(t, "added /: version 1, 10 B, served by 10.0.0.2:7070\nsha256:00\nhttp://h/\n", b.String())
 }
 
 func TestShown(t *testing.T) {
