@@ -29,6 +29,7 @@ type Limiter struct {
 	whole   Key          // immutable; of all requests
 	shards  []shard      // immutable; one if all requests have the same key
 	space   *Space       // immutable; of the keys of several limiters; nil: they have no bound together
+	held    atomic.Int64 // places of space; may be more for a moment
 	dirty   atomic.Bool  // in Sharing.dirty
 }
 
@@ -108,7 +109,7 @@ func (l *Limiter) Take(key Key, t time.Time) (wait time.Duration) {
 func (l *Limiter) Close() {
 	l.space.remove(l)
 	for i := range l.shards {
-		l.shards[i].close(l.space)
+		l.shards[i].close(l)
 	}
 }
 

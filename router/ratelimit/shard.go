@@ -38,8 +38,8 @@ func (s *shard) take(key Key, now int64, l *Limiter) (wait time.Duration, tell, 
 	defer s.mu.Unlock()
 	c, ok := s.cells[key]
 	if !ok {
-		room := s.room(now, l.space)
-		if crowded = room && !l.space.take(); crowded || !room {
+		room := s.room(now, l)
+		if crowded = room && !l.space.take(l); crowded || !room {
 			s.shared++
 			s.rest, wait = l.policy.take(s.rest, now)
 			return wait, false, crowded
@@ -85,7 +85,7 @@ func (s *shard) learn(key Key, at int64, p Policy) {
 }
 
 // room reports whether there is a place for another key.
-func (s *shard) room(now int64, space *Space) bool {
+func (s *shard) room(now int64, l *Limiter) bool {
 	if s.closed {
 		return false
 	}
@@ -94,14 +94,14 @@ func (s *shard) room(now int64, space *Space) bool {
 	}
 	full := len(s.cells) >= shardKeys
 	if age := now - s.searched; full && age >= sweepGap || age >= sweepAge {
-		s.sweep(now, space)
+		s.sweep(now, l)
 		full = len(s.cells) >= shardKeys
 	}
 	return !full
 }
 
 // sweep drops the keys whose burst is full, unless they have something to tell.
-func (s *shard) sweep(now int64, space *Space) {
+func (s *shard) sweep(now int64, l *Limiter) {
 	s.searched = now
 	before := len(s.cells)
 	for key, c := range s.cells {
@@ -109,7 +109,7 @@ func (s *shard) sweep(now int64, space *Space) {
 			delete(s.cells, key)
 		}
 	}
-	space.give(before - len(s.cells))
+	l.space.give(l, before-len(s.cells))
 	if len(s.cells) < before/8 { // a map keeps its memory
 		kept := make(map[Key]cell, len(s.cells))
 		for key, c := range s.cells {
@@ -120,17 +120,17 @@ func (s *shard) sweep(now int64, space *Space) {
 }
 
 // search is sweep for others than the holder of the lock.
-func (s *shard) search(now int64, space *Space) {
+func (s *shard) search(now int64, l *Limiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sweep(now, space)
+	s.sweep(now, l)
 }
 
 // close drops all keys.
-func (s *shard) close(space *Space) {
+func (s *shard) close(l *Limiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	space.give(len(s.cells))
+	l.space.give(l, len(s.cells))
 	s.cells, s.untold, s.closed = nil, nil, true
 }
 

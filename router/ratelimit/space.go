@@ -10,6 +10,9 @@ import (
 // MaxAllKeys is the maximum number of keys of all limiters of a server.
 const MaxAllKeys = 16 * MaxKeys
 
+// share bounds the keys of a limiter: it may have at most share times the places that are left, so that none takes them all.
+const share = 3
+
 // spaceGap is the least time between two searches for keys that are not in use, each of one shard, while a Space is full.
 const spaceGap = time.Millisecond
 
@@ -30,18 +33,23 @@ func NewSpace(keys int) *Space {
 	return s
 }
 
-// take takes the place of a key, and reports whether there was one.
-func (s *Space) take() bool {
-	if s == nil || s.left.Add(-1) >= 0 {
+// take takes the place of a key of a limiter, and reports whether there was one.
+func (s *Space) take(l *Limiter) bool {
+	if s == nil {
 		return true
 	}
-	s.left.Add(1)
+	left, held := s.left.Add(-1), l.held.Add(1)
+	if left >= 0 && held/share <= left {
+		return true
+	}
+	s.give(l, 1)
 	return false
 }
 
-// give returns places.
-func (s *Space) give(places int) {
+// give returns places of a limiter.
+func (s *Space) give(l *Limiter, places int) {
 	if s != nil {
+		l.held.Add(-int64(places))
 		s.left.Add(int64(places))
 	}
 }
@@ -66,7 +74,7 @@ func (s *Space) remove(l *Limiter) {
 // reclaim searches one shard for keys that are not in use, the next one at each call. No shard may be locked.
 func (s *Space) reclaim(now time.Time) {
 	if l, i := s.turn(now); l != nil {
-		l.shards[i].search(int64(now.Sub(l.start)), s)
+		l.shards[i].search(int64(now.Sub(l.start)), l)
 	}
 }
 

@@ -18,7 +18,8 @@ func keysOf(limiters ...*Limiter) (keys int) {
 	return keys
 }
 
-// One limiter takes all places. Another one gets them when the keys of the first are not in use any more, even if that has no more requests.
+// One limiter takes its share of the places. Another one has some at once, and more when the keys of the first are not in use any more,
+// even if that has no more requests.
 func TestLimitersShareASpace(t *testing.T) {
 	const places = 1000
 	space := NewSpace(places)
@@ -27,18 +28,20 @@ func TestLimitersShareASpace(t *testing.T) {
 	for i := range 2 * places {
 		a.Take(a.OfText(strconv.Itoa(i)), now)
 	}
-	require.Equal(t, places, keysOf(a))
-	require.EqualValues(t, places, a.Stats().Shared)
-	b.Take(b.OfText("x"), now)
-	require.Zero(t, keysOf(b))
+	require.Equal(t, places*share/(1+share), keysOf(a))
+	require.EqualValues(t, 2*places-places*share/(1+share), a.Stats().Shared)
+	for i := range 100 {
+		require.Zero(t, b.Take(b.OfText("first "+strconv.Itoa(i)), now), "clients of other services have bursts of their own")
+	}
+	require.Equal(t, 100, keysOf(b))
 
 	now = now.Add(2 * time.Second)
-	for i := range 2 * shards {
+	for i := range places {
 		now = now.Add(spaceGap)
 		b.Take(b.OfText(strconv.Itoa(i)), now)
 	}
-	require.Less(t, keysOf(a), places)
-	require.Greater(t, keysOf(b), shards)
+	require.Zero(t, keysOf(a))
+	require.Greater(t, keysOf(b), places/2)
 	require.LessOrEqual(t, keysOf(a, b), places)
 	a.Close()
 	b.Close()
