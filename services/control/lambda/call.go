@@ -21,6 +21,7 @@ import (
 type outcome struct {
 	output []byte
 	failed *invocation.Error // nil unless the function has failed; output is empty then
+	told   *problem.Problem  // of a service that is no function: the output is the answer of this server, not its own; nil: it is its own
 	held   int64             // bytes of the budget
 }
 
@@ -38,11 +39,13 @@ func (h *Handler) call(ctx context.Context, t target, c *call, payload []byte) (
 	defer end()
 	w := h.recorder(t)
 	err = h.dispatch(t, c, w, r)
+	var told *problem.Problem
 	if err != nil && !errors.Is(err, http.ErrAbortHandler) && !h.cfg.Kinds.takesEvents(t.kind) {
-		problem.Write(w, w.Header().Get(router.RequestIDHeader), problem.From(err)) // an answer like that of other services
+		told = problem.From(err)
+		problem.Write(w, w.Header().Get(router.RequestIDHeader), told) // an answer like that of other services
 		err = nil
 	}
-	o := outcome{output: w.Body.Bytes(), held: w.Held}
+	o := outcome{output: w.Body.Bytes(), held: w.Held, told: told}
 	if o.failed, err = failedOf(c, w.Full, err); o.failed != nil || err != nil {
 		o.output = nil
 		return o, err

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/event/invocation"
@@ -104,24 +105,44 @@ func (h *Handler) enqueue(ctx context.Context, t target, c *call, payload []byte
 func (h *Handler) carryOut(ctx context.Context, e *event) (retry time.Duration, final error) {
 	o, err := h.callPresent(ctx, e)
 	defer h.budget.For(e.target.name).Give(o.held)
+	failed, err := o.undone(ctx, err)
 	var f *failure
 	switch {
-	case err == nil && o.failed == nil:
+	case err == nil && failed == nil:
 		return 0, nil
 	case err == nil:
 		if e.Attempts++; e.Attempts > len(h.cfg.Retries) {
-			return 0, o.failed
+			return 0, failed
 		}
 		return h.cfg.Retries[e.Attempts-1], nil
 	case errors.As(err, &f) && f.status == http.StatusNotFound && h.cfg.Shared: // this host may be behind
 	case errors.As(err, &f) && f.status < http.StatusInternalServerError && f.status != http.StatusTooManyRequests:
 		return 0, err
 	}
-	if e.Throttles++; e.Throttles > maxThrottles {
+	elsewhere := h.cfg.Shared && o.told != nil && o.told.Kind() == problem.NoHost // a host that has the service will take the event
+	if e.Throttles++; e.Throttles > maxThrottles && !elsewhere {
 		return 0, err
 	}
 	pause := min(maxPause, time.Second<<min(e.Throttles-1, 6))
 	return pause/2 + rand.N(pause/2+1), nil
+}
+
+// undone returns the failure of a service, or the error if the server could not invoke it; nil if the event is done. An answer of
+// this server in place of a service's own is no success, unless it is about the event.
+func (o *outcome) undone(ctx context.Context, err error) (failed, refused error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case o.failed != nil:
+		return o.failed, nil
+	case o.told == nil:
+		return nil, nil
+	case o.told.Status == http.StatusServiceUnavailable || o.told.Status == http.StatusTooManyRequests:
+		return nil, ofProblem(o.told)
+	case o.told.Status >= http.StatusInternalServerError || ctx.Err() != nil:
+		return ofProblem(o.told), nil
+	}
+	return nil, nil
 }
 
 // callPresent invokes the service of an event, unless it was removed.
