@@ -42,6 +42,13 @@ func TestFilesOfHosts(t *testing.T) {
 	}
 }
 
+// placedService returns a service of a configuration file that chooses hosts.
+func placedService(t *testing.T) string {
+	module := filepath.Join(t.TempDir(), "hello.wasm")
+	require.NoError(t, os.WriteFile(module, guest(t, "hello"), 0o600))
+	return fmt.Sprintf("[[service]]\nprefix = \"/placed\"\nmodule = %q\non = [\"zone=a\"]\nreplicas = 2\n", module)
+}
+
 // TestSettingsInFile names the store and engines in the configuration file. To check the file, none has to be there.
 func TestSettingsInFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vespo.toml")
@@ -51,7 +58,10 @@ func TestSettingsInFile(t *testing.T) {
 		require.NoError(t, err, out)
 		require.Contains(t, out, "is right: 1 service")
 	}
-	out, err := check(t, path, `follow = "http://127.0.0.1:1"`)
+	out, err := check(t, path, placedService(t))
+	require.NoError(t, err, "the store may be a flag: %s", out)
+	require.Contains(t, out, "is right: 2 services")
+	out, err = check(t, path, `follow = "http://127.0.0.1:1"`)
 	require.Error(t, err)
 	require.Contains(t, out, "declares services, and a server that follows http://127.0.0.1:1 has only those of that")
 

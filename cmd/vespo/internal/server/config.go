@@ -113,6 +113,7 @@ type Config struct {
 	SharedCode string `kong:"-"` // directory for compiled code that other servers use too; empty: one in the data directory
 
 	sockets *handover.Sockets `kong:"-"` // inherited and open ones; nil: there are none to inherit
+	anyHost bool              `kong:"-"` // stands for each host of a store, which may be named elsewhere: serves what others serve, too
 	now     func() time.Time  `kong:"-"` // the clock of schedules, for tests; nil: the machine's
 
 	environment func(string) (string, bool) `kong:"-"` // looks up the variables of traces, for tests; nil: those of the process

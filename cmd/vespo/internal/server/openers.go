@@ -33,6 +33,7 @@ func (c *Config) openers() Openers {
 // alone returns the configuration of a server without other hosts and engines.
 func (c *Config) alone() *Config {
 	own := *c
+	own.anyHost = c.OpenStore != nil
 	own.Store, own.Blobs, own.KV, own.Queues, own.Limits, own.FollowSettings = "", "", "", "", "", FollowSettings{}
 	return &own
 }

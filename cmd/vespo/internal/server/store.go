@@ -320,11 +320,25 @@ func (c *core) followPart() parts.Part {
 }
 
 // hostsOfServices returns the hosts among which services choose; nil without a common catalogue.
-func (c *core) hostsOfServices() deploy.Hosts {
-	if c.node == nil {
-		return nil
+func (c *core) hostsOfServices(cfg *Config) deploy.Hosts {
+	switch {
+	case c.node != nil:
+		return c.node
+	case cfg.anyHost:
+		return anyHost{}
 	}
-	return c.node
+	return nil
+}
+
+// anyHost serves all services, wherever they are placed, so that they are checked.
+type anyHost struct{}
+
+func (anyHost) Holds(string, placement.Placement) bool { return true }
+
+func (anyHost) Fits(placement.Placement) bool { return true }
+
+func (anyHost) PassOn(registry.Service, string, registry.Generation) deploy.Elsewhere {
+	return nil // not called, as it holds all
 }
 
 // forwarder returns the forwarder of requests to other hosts; nil if there are none.

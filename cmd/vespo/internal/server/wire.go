@@ -159,7 +159,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		FileRules:       cfg.FileRules,
 		ReadOnly:        c.readOnly(),
 		Forward:         c.forwarding(routing, cfg.ForwardCold),
-		Hosts:           c.hostsOfServices(),
+		Hosts:           c.hostsOfServices(cfg),
 		Away:            awayAdmission(own),
 		PrepareTimeout:  cfg.compileTime() + prepareSlack,
 		Log:             log,
