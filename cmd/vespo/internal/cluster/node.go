@@ -76,9 +76,12 @@ type Node struct {
 	knownMu sync.Mutex
 	askedAt time.Time // guarded by knownMu: when known has last asked the store in vain
 
+	placesAsked sync.Once
+
 	placesMu sync.Mutex
 	places   hostSet       // guarded by placesMu; nil before the first time
 	former   []formerSet   // guarded by placesMu: places before
+	guessed  bool          // guarded by placesMu: services were placed while places was nil
 	moved    chan struct{} // capacity 1: Follow has to look whether services have moved
 
 	drainMu  sync.Mutex

@@ -87,7 +87,11 @@ func (n *Node) notePlaces(others []Member, drained []string) {
 	now := time.Now()
 	n.former = slices.DeleteFunc(n.former, func(f formerSet) bool { return now.Sub(f.ended) > lingerTime })
 	before := n.places
-	if n.places = set; before == nil || before.equal(set) {
+	switch n.places = set; {
+	case before == nil && n.guessed: // what this host serves since a start without the store
+		n.signalMoved()
+		return
+	case before == nil || before.equal(set):
 		return
 	}
 	n.former = append(n.former, formerSet{before, now})
@@ -102,13 +106,22 @@ func (n *Node) signalMoved() {
 	}
 }
 
-// hostSets returns the present hosts, and those of the last lingerTime. The first time it may ask the store.
+// askFirst asks the store for the other hosts, once at the start. Later ones are known by watchStore: no request waits for the store.
+func (n *Node) askFirst() {
+	n.placesAsked.Do(func() {
+		if n.store.Trouble() == nil {
+			n.known()
+		}
+	})
+}
+
+// hostSets returns the present hosts, and those of the last lingerTime. It does not ask the store.
 func (n *Node) hostSets() (all []hostSet) {
-	n.known()
 	n.placesMu.Lock()
 	defer n.placesMu.Unlock()
 	present := n.places
 	if present == nil { // the store was not reached yet
+		n.guessed = true
 		present = hostSet{{address: n.Address(), labels: n.cfg.Labels}}
 	}
 	all = append(all, present)
@@ -125,12 +138,14 @@ func (n *Node) Holds(service string, p placement.Placement) bool {
 	if !p.Fits(n.cfg.Labels) {
 		return false
 	}
+	n.askFirst()
 	own := n.Address()
 	return slices.ContainsFunc(n.hostSets(), func(s hostSet) bool { return s.holds(own, service, p) })
 }
 
 // Fits implements deploy.Hosts.
 func (n *Node) Fits(p placement.Placement) bool {
+	n.askFirst()
 	return slices.ContainsFunc(n.hostSets()[0], func(h placeable) bool { return p.Fits(h.labels) })
 }
 
