@@ -21,16 +21,17 @@ const MaxKeys = shards * shardKeys
 
 // Limiter applies a Policy. It is safe for concurrent use. Create it with New or NewShared.
 type Limiter struct {
-	policy  Policy       // immutable
-	start   time.Time    // immutable; zero of all times
-	seed    maphash.Seed // immutable; unless the keys are shared
-	sharing *Sharing     // immutable; nil: the counts are those of this host
-	scope   string       // immutable; of shared keys
-	whole   Key          // immutable; of all requests
-	shards  []shard      // immutable; one if all requests have the same key
-	space   *Space       // immutable; of the keys of several limiters; nil: they have no bound together
-	held    atomic.Int64 // places of space; may be more for a moment
-	dirty   atomic.Bool  // in Sharing.dirty
+	policy  Policy                  // immutable
+	start   time.Time               // immutable; zero of all times
+	seed    maphash.Seed            // immutable; unless the keys are shared
+	sharing *Sharing                // immutable; nil: the counts are those of this host
+	scope   string                  // immutable; of shared keys
+	whole   Key                     // immutable; of all requests
+	space   *Space                  // immutable; of the keys of several limiters; nil: they have no bound together
+	table   atomic.Pointer[[]shard] // of the keys; nil before the first request; one shard if all requests have the same key
+	_       [64]byte                // all requests read the fields above
+	held    atomic.Int64            // places of space; may be more for a moment
+	dirty   atomic.Bool             // in Sharing.dirty
 }
 
 // Key identifies what a request is counted by.
@@ -42,11 +43,7 @@ func New(p Policy, space *Space) *Limiter {
 	if p.Period <= 0 || p.Burst < 1 {
 		panic("ratelimit: a policy needs a period and a burst")
 	}
-	n := shards
-	if p.By == ByService {
-		n = 1
-	}
-	l := &Limiter{policy: p, start: time.Now(), seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	l := &Limiter{policy: p, start: time.Now(), seed: maphash.MakeSeed()}
 	if p.By != ByService { // its one key is part of the limiter
 		l.space = space
 		space.add(l)
@@ -108,17 +105,44 @@ func (l *Limiter) Take(key Key, t time.Time) (wait time.Duration) {
 // Close returns the places of the keys. Later requests have no bursts of their own.
 func (l *Limiter) Close() {
 	l.space.remove(l)
-	for i := range l.shards {
-		l.shards[i].close(l)
+	table := l.made()
+	for i := range table {
+		table[i].close(l)
 	}
 }
 
-func (l *Limiter) shard(key Key) *shard { return &l.shards[key[0]%uint64(len(l.shards))] }
+// made returns the table, which it makes if there is none: many services have a limit and no requests.
+func (l *Limiter) made() []shard {
+	if t := l.table.Load(); t != nil {
+		return *t
+	}
+	n := shards
+	if l.policy.By == ByService {
+		n = 1
+	}
+	own := make([]shard, n)
+	l.table.CompareAndSwap(nil, &own)
+	return *l.table.Load()
+}
+
+// known returns the table, empty if there is none.
+func (l *Limiter) known() []shard {
+	if t := l.table.Load(); t != nil {
+		return *t
+	}
+	return nil
+}
+
+func (l *Limiter) shard(key Key) *shard {
+	table := l.made()
+	return &table[key[0]%uint64(len(table))]
+}
 
 // collect appends the costs since the last call.
 func (l *Limiter) collect(costs []Cost) []Cost {
-	for i := range l.shards {
-		costs = l.shards[i].collect(costs, l.policy)
+	table := l.known()
+	for i := range table {
+		costs = table[i].collect(costs, l.policy)
 	}
 	return costs
 }
@@ -131,8 +155,9 @@ type Stats struct {
 
 // Stats returns the current state.
 func (l *Limiter) Stats() (s Stats) {
-	for i := range l.shards {
-		own := l.shards[i].stats()
+	table := l.known()
+	for i := range table {
+		own := table[i].stats()
 		s.Keys += own.Keys
 		s.Shared += own.Shared
 	}

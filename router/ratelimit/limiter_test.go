@@ -114,6 +114,20 @@ func TestUnusedKeysLeave(t *testing.T) {
 	require.Less(t, l.Stats().Keys, shards*30)
 }
 
+// TestLimitersWithoutRequestsHaveNoTable checks that many services with a limit and no requests take little memory.
+func TestLimitersWithoutRequestsHaveNoTable(t *testing.T) {
+	space := NewSpace(10)
+	l := New(Policy{Period: time.Second, Burst: 1}, space)
+	require.Zero(t, l.Stats())
+	require.Empty(t, l.collect(nil))
+	space.reclaim(time.Now())
+	require.Nil(t, l.table.Load())
+	l.Take(l.OfText("a"), time.Now())
+	require.Equal(t, Stats{Keys: 1}, l.Stats())
+	l.Close()
+	require.Zero(t, l.Stats().Keys)
+}
+
 // TestHammer counts what goroutines get at once.
 func TestHammer(t *testing.T) {
 	for _, by := range []By{ByAddress, ByService} {

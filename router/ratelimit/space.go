@@ -74,7 +74,9 @@ func (s *Space) remove(l *Limiter) {
 // reclaim searches one shard for keys that are not in use, the next one at each call. No shard may be locked.
 func (s *Space) reclaim(now time.Time) {
 	if l, i := s.turn(now); l != nil {
-		l.shards[i].search(int64(now.Sub(l.start)), l)
+		if table := l.known(); table != nil {
+			table[i].search(int64(now.Sub(l.start)), l)
+		}
 	}
 }
 
@@ -86,7 +88,7 @@ func (s *Space) turn(now time.Time) (l *Limiter, i int) {
 		return nil, 0
 	}
 	s.searched = now
-	l, i = s.limiters[s.next%len(s.limiters)], s.next/len(s.limiters)%len(s.limiters[0].shards)
+	l, i = s.limiters[s.next%len(s.limiters)], s.next/len(s.limiters)%shards // the only ones with another number have no space
 	s.next++
 	return l, i
 }
