@@ -11,7 +11,7 @@ export const linkTo = (s, view = "service") => `#/${view}?${new URLSearchParams(
 
 export const named = (s) => h("a", { class: "name", href: linkTo(s), title: safe(nameOf(s)) }, h("bdi", null, safe(s.prefix)), s.match && h("small", null, " ", h("bdi", null, safe(s.match))));
 
-const stateText = { ready: "Ready", idle: "Idle", evicted: "Asleep", starting: "Starting", failed: "Failed", missing: "Missing" };
+const stateText = { ready: "Ready", idle: "Idle", evicted: "Asleep", starting: "Starting", failed: "Failed", missing: "Missing", elsewhere: "Elsewhere" };
 export const state = (s) => h("span", { class: `state ${safe(s.state)}` }, stateText[s.state] ?? safe(s.state));
 
 const heading = (text, ...more) => h("div", { class: "heading" }, h("h1", { tabindex: "-1" }, text), more);
