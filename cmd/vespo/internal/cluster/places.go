@@ -154,21 +154,34 @@ func (n *Node) PassOn(s registry.Service, definition string, g registry.Generati
 	return n.forward.Placed(s, definition, g)
 }
 
-// holders returns the other hosts that may serve a placed service, for the forwarder.
+// holders returns the other hosts that may serve a placed service, for the forwarder. Those that have announced that they cannot are
+// last, unless no holder can.
 func (n *Node) holders(service string, p placement.Placement) (peers []*forward.Peer, equal int) {
 	all, holders := n.hostSets()[0].ranked(service, p)
-	for i, h := range all {
+	working, failing := n.peersOf(service, all[:holders])
+	others, failingToo := n.peersOf(service, all[holders:])
+	if len(working) == 0 {
+		working, failing = failing, nil
+	}
+	return slices.Concat(working, others, failing, failingToo), len(working)
+}
+
+// peersOf returns the hosts without this one, and apart from them those that cannot serve a service.
+func (n *Node) peersOf(service string, hosts hostSet) (working, failing []*forward.Peer) {
+	for _, h := range hosts {
 		if h.member.Address == "" {
 			continue
 		}
-		if known, err := n.hostOf(h.member); err == nil {
-			peers = append(peers, known.forward)
-			if i < holders {
-				equal++
-			}
+		known, err := n.hostOf(h.member)
+		switch {
+		case err != nil:
+		case slices.Contains(h.member.Unavailable, service):
+			failing = append(failing, known.forward)
+		default:
+			working = append(working, known.forward)
 		}
 	}
-	return peers, equal
+	return working, failing
 }
 
 var _ deploy.Hosts = (*Node)(nil)

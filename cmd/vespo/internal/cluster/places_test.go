@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/placement"
 )
 
@@ -51,4 +52,31 @@ func TestServicesMoveWhenTheStoreIsReached(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, n.Holds("/a", one))
 	require.Len(t, n.moved, 1, "Follow looks")
+}
+
+// TestHostsThatCannotServeAreAskedLast lets one of two holders announce that it cannot serve the service.
+func TestHostsThatCannotServeAreAskedLast(t *testing.T) {
+	store := &listed{}
+	n, err := NewNode(NodeConfig{Store: store, Address: "a:1", Labels: []string{"front"}, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	member := func(address string, failing ...string) Member {
+		return Member{Address: address, Certificate: "1", Token: "1", Labels: []string{"back"}, Places: true, Unavailable: failing}
+	}
+	back := placement.Placement{On: []string{"back"}}
+	for failing, working := range map[string]string{"b:1": "c:1", "c:1": "b:1"} {
+		store.members = []Member{member(failing, "/a"), member(working)}
+		_, err = n.look(t.Context())
+		require.NoError(t, err)
+		peers, equal := n.holders("/a", back)
+		require.Equal(t, 1, equal)
+		require.Equal(t, []*forward.Peer{n.hosts[working].forward, n.hosts[failing].forward}, peers)
+		_, equal = n.holders("/b", back)
+		require.Equal(t, 2, equal)
+	}
+	store.members = []Member{member("b:1", "/a")}
+	_, err = n.look(t.Context())
+	require.NoError(t, err)
+	peers, equal := n.holders("/a", back)
+	require.Len(t, peers, 1, "it has the reason")
+	require.Equal(t, 1, equal)
 }
