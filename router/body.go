@@ -71,10 +71,11 @@ func (b *countingBody) Arrived() bool {
 }
 
 // awaitBody waits for the first part of the request's body if the limiter requires it. A client that sent
-// Expect is not asked for its body while there is spare capacity, because the request may still be refused.
+// Expect is not asked for its body while there is spare capacity, because the request may still be refused. A request whose route
+// was retired has its first part.
 func (x *exchange) awaitBody(l *admission.Limiter) error {
 	b := &x.body
-	if b.ReadCloser == nil || !l.BodyFirst() || x.request.Header.Get("Expect") != "" && l.Spare() {
+	if b.ReadCloser == nil || b.first != nil || !l.BodyFirst() || x.request.Header.Get("Expect") != "" && l.Spare() {
 		return nil
 	}
 	size := int64(firstPartBytes)

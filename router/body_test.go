@@ -246,3 +246,31 @@ func TestRestOfStreamIsTaken(t *testing.T) {
 	require.Equal(t, "early", string(text))
 	require.NoError(t, resp.Body.Close())
 }
+
+// TestBodyOfARetiredRoute lets a route give a request back whose body was partly read before it was admitted. The route of the newer table has all of it.
+func TestBodyOfARetiredRoute(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		b := binding("/a", HandlerFunc(func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
+			body, err := io.ReadAll(r.Body)
+			_, _ = w.Write(body)
+			return err
+		}))
+		newer := b
+		var h *house
+		b.Limiter = admission.NewGate(1).NewLimiter(admission.Limits{BodyFirst: true})
+		newer.Limiter = admission.NewGate(1).NewLimiter(admission.Limits{BodyFirst: first})
+		b.Handler = HandlerFunc(func(http.ResponseWriter, *Request, *accesslog.Result) error {
+			h.publish(newer)
+			return ErrAgain
+		})
+		h = newHouse(t, Config{}, b)
+		for _, size := range []int{5, 3 * firstPartBytes} {
+			h.publish(b)
+			sent := strings.Repeat("x", size-1) + "y"
+			answer, body := h.do("POST", "/a", strings.NewReader(sent))
+			require.Equal(t, http.StatusOK, answer.StatusCode)
+			require.Equal(t, len(sent), len(body))
+			require.EqualValues(t, size, h.record().BytesIn)
+		}
+	}
+}
