@@ -72,7 +72,7 @@ func FuzzOf(f *testing.F) {
 		require.NoError(t, err)
 		p, limited := Of(m)
 		if limited {
-			ratelimit.New(p)
+			ratelimit.New(p, nil)
 			require.LessOrEqual(t, time.Duration(p.Burst)*p.Period, MaxFull)
 		}
 		require.Equal(t, limited, text != "" && len(Check(m)) == 0)
