@@ -371,7 +371,7 @@ func (d *Deployer) placeAdopted(ctx context.Context, ad *adoption) (placed []*pl
 	for _, service := range ad.changed {
 		served := d.placementAt(service.Key)
 		if ad.away[service.Key] {
-			all := d.awayFrom(service, ad.target.Generation)
+			all := d.awayFrom(service, ad.target.Generation, false)
 			fresh, beside = append(fresh, all...), append(beside, all...)
 			placed = append(placed, d.place(service, all, ad.target.Generation))
 			continue

@@ -25,9 +25,16 @@ type Hosts interface {
 	Holds(service string, p hosts.Placement) bool
 	// Fits reports whether a host that is up can serve it.
 	Fits(p hosts.Placement) bool
-	// PassOn returns the handler of a service that this host does not serve itself. The definition changes with each
-	// version, and with the division of requests. g is the generation from which it is known.
-	PassOn(s registry.Service, definition string, g registry.Generation) Elsewhere
+	// PassOn returns the handler of a service that this host does not serve itself.
+	PassOn(s registry.Service, k Known) Elsewhere
+}
+
+// Known is what this host knows of a service that others serve.
+type Known struct {
+	Definition string              // changes with each version, and with the division of requests
+	Generation registry.Generation // from which it is known
+	Before     Elsewhere           // the handler that is replaced; nil: there is none
+	Own        bool                // the change was made by this host, whose clients expect to see it
 }
 
 // Elsewhere passes requests to other hosts.
@@ -69,10 +76,15 @@ func (d *Deployer) checkPlacement(spec services.Spec) problem.Violations {
 	return violations
 }
 
-// awayFrom returns the live versions of a service that this host does not serve itself, as of a generation.
-func (d *Deployer) awayFrom(s registry.Service, g registry.Generation) (all []*live) {
+// awayFrom returns the live versions of a service that this host does not serve itself, as of a generation. own tells whether this
+// host has made the change.
+func (d *Deployer) awayFrom(s registry.Service, g registry.Generation, own bool) (all []*live) {
+	known := Known{Definition: definitionOf(s), Generation: g, Own: own}
+	if served := d.placementAt(s.Key); served.away() {
+		known.Before = served.all[0].deployment.(away).to
+	}
 	for _, n := range s.Live() {
-		to := d.cfg.Hosts.PassOn(s, definitionOf(s), g)
+		to := d.cfg.Hosts.PassOn(s, known)
 		l := &live{service: only(s, n), deployment: away{to}, since: time.Now(), away: true, stop: make(chan struct{}, 1)}
 		l.limiter = d.useLimiter(l.service, true)
 		b := d.binding(l.service, to)

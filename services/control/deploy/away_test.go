@@ -33,14 +33,13 @@ func (f *fewHosts) Holds(_ string, p hosts.Placement) bool { return p.Fits(f.own
 
 func (f *fewHosts) Fits(p hosts.Placement) bool { return p.Fits(f.own()) || p.Fits([]string{"there"}) }
 
-func (f *fewHosts) PassOn(_ registry.Service, definition string, g registry.Generation) Elsewhere {
-	return &passing{fewHosts: f, definition: definition, generation: g}
+func (f *fewHosts) PassOn(_ registry.Service, k Known) Elsewhere {
+	return &passing{fewHosts: f, Known: k}
 }
 
 type passing struct {
 	*fewHosts
-	definition string
-	generation registry.Generation
+	Known
 }
 
 func (p *passing) Serve(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
@@ -138,7 +137,14 @@ func TestTrialsAreJudgedByTheirHosts(t *testing.T) {
 		_, err := h.Add(t.Context(), on(key, "text", label))
 		require.NoError(t, err)
 	}
+	first := h.placementAt(b).all[0].deployment.(away).to.(*passing)
+	require.Nil(t, first.Before)
 	require.Empty(t, h.onTrial(b), "without a request here it would be rolled back")
+	second := h.placementAt(b).all[0].deployment.(away).to.(*passing)
+	require.Same(t, first, second.Before, "its hosts serve the version before at first")
+	require.True(t, second.Own)
+	require.Greater(t, second.Generation, first.Generation)
+	require.NotEqual(t, first.Definition, second.Definition)
 	trials := h.onTrial(a)
 	require.Len(t, trials, 1)
 	require.Equal(t, a, trials[0].Service.Key)

@@ -50,7 +50,7 @@ func (d *Deployer) Load(ctx context.Context) error {
 	state := d.cfg.Registry.State()
 	for _, service := range state.Sorted() {
 		if !d.holds(service) {
-			all = append(all, d.place(service, d.awayFrom(service, state.Generation), state.Generation))
+			all = append(all, d.place(service, d.awayFrom(service, state.Generation, false), state.Generation))
 			continue
 		}
 		var versions []*live

@@ -200,7 +200,7 @@ func (d *Deployer) placeSteps(t *transaction, p *plan.Plan) (placed []*placement
 		key := step.Service.Key
 		served := d.placementAt(key)
 		if !d.holdsAll(t, step.Service) {
-			all := d.awayFrom(step.Service, p.Next.Generation)
+			all := d.awayFrom(step.Service, p.Next.Generation, true)
 			fresh, placed = append(fresh, all...), append(placed, d.place(step.Service, all, p.Next.Generation))
 			continue
 		}

@@ -27,28 +27,52 @@ const (
 type Placed struct {
 	target
 	placement placement.Placement // immutable
+	own       bool                // this host has made the last change
 	turn      atomic.Uint32       // rotates the holders
 	retired   chan struct{}       // closed by Retire
+
+	// before is the state that holders may serve until one has the new one; nil: none.
+	before atomic.Pointer[State]
 }
 
-// Placed returns the handler of a service that this host does not serve itself, with its definition and the generation from
-// which this host knows it. A holder with another definition serves the request if it knows that generation.
-func (f *Forwarder) Placed(service registry.Service, definition string, g registry.Generation) *Placed {
+// State identifies how a service is served.
+type State struct {
+	Definition string              // changes with each version, and with the division of requests
+	Generation registry.Generation // from which this host knows it
+}
+
+// Placed returns the handler of a service that this host does not serve itself. A holder with another definition serves the request
+// if it knows the generation. While holders prepare the state, they serve the one of the handler before, which may be nil: at once, or
+// after half of the time limit if this host has made the change.
+func (f *Forwarder) Placed(service registry.Service, state State, before *Placed, own bool) *Placed {
 	limit := cmp.Or(schema.TimeoutOf(service.Current.Manifest), f.cfg.Timeout)
-	return &Placed{
+	p := &Placed{
 		target: target{
 			Forwarder:  f,
 			key:        service.Key,
 			service:    service.Key.String(),
-			version:    definition,
+			version:    state.Definition,
 			placed:     true,
-			generation: g,
+			generation: state.Generation,
 			limit:      func() time.Duration { return limit },
 			waits:      limit + f.cfg.Wait, // it may have to start the service, and waits for capacity
 		},
 		placement: placement.Of(service.Current.Manifest),
+		own:       own,
 		retired:   make(chan struct{}),
 	}
+	if before != nil {
+		p.before.Store(before.served())
+	}
+	return p
+}
+
+// served returns the state that a holder serves at least.
+func (p *Placed) served() *State {
+	if before := p.before.Load(); before != nil {
+		return before
+	}
+	return &State{Definition: p.version, Generation: p.generation}
 }
 
 // Retire ends the wait of requests for a holder: the router looks them up again.
@@ -83,9 +107,18 @@ func (p *Placed) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.
 	case strings.HasPrefix(r.URL.EscapedPath(), "//") || strings.HasPrefix(r.RequestURI, "//"):
 		return problem.New(problem.BadRequest, "the path begins with //, which the hosts of this service cannot be asked for")
 	}
-	until := time.Now().Add(p.limit())
+	began := time.Now()
+	until, earlier := began.Add(p.limit()), began
+	if p.own {
+		earlier = began.Add(p.limit() / 2)
+	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		again, err := p.round(w, r, res)
+		again, err := p.round(&p.target, w, r, res)
+		if before := p.before.Load(); again && before != nil && !time.Now().Before(earlier) {
+			t := p.target
+			t.version, t.generation = before.Definition, before.Generation
+			again, err = p.round(&t, w, r, res)
+		}
 		if !again {
 			return err
 		}
@@ -112,15 +145,15 @@ func (p *Placed) rest(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-// round asks each holder once. It reports whether another round may help.
-func (p *Placed) round(w http.ResponseWriter, r *router.Request, res *accesslog.Result) (again bool, err error) {
+// round asks each holder once for the state of a target. It reports whether another round may help.
+func (p *Placed) round(t *target, w http.ResponseWriter, r *router.Request, res *accesslog.Result) (again bool, err error) {
 	all, equal := p.cfg.Holders(p.service, p.placement)
 	if len(all) == 0 {
 		return false, p.refuse("no host that is up can serve this service")
 	}
 	asked := 0
 	for _, peer := range p.ordered(all, equal) {
-		switch got, err := p.attempt(peer, w, r, res); got {
+		switch got, err := p.attempt(t, peer, w, r, res); got {
 		case ended:
 			return false, err
 		case declined:
@@ -155,8 +188,8 @@ func (p *Placed) ordered(all []*Peer, equal int) []*Peer {
 }
 
 // attempt forwards a request to one peer.
-func (p *Placed) attempt(peer *Peer, w http.ResponseWriter, r *router.Request, res *accesslog.Result) (outcome, error) {
-	x := newExchange(&p.target, peer, w, r)
+func (p *Placed) attempt(t *target, peer *Peer, w http.ResponseWriter, r *router.Request, res *accesslog.Result) (outcome, error) {
+	x := newExchange(t, peer, w, r)
 	if x == nil {
 		return ended, problem.New(problem.HeaderTooLarge, "the header of the request is too large for the hosts of this service")
 	}
@@ -164,6 +197,9 @@ func (p *Placed) attempt(peer *Peer, w http.ResponseWriter, r *router.Request, r
 	switch err := x.run(); {
 	case err == nil:
 		p.forwarded.Add(1)
+		if t == &p.target {
+			p.before.Store(nil) // no earlier state from now on
+		}
 		router.Relayed(res)
 		return ended, nil
 	case x.declined && x.untouched():

@@ -35,11 +35,18 @@ func (h *host) place(limit time.Duration, peers ...*forward.Peer) *forward.Place
 	})
 	h.Forwarder = f
 	key := routekey.Key{Prefix: service}
-	p := f.Placed(registry.Service{Key: key}, "d", 7)
+	p := f.Placed(registry.Service{Key: key}, forward.State{Definition: "d", Generation: 7}, nil, false)
+	h.route(p)
+	return p
+}
+
+// route makes the host serve by p.
+func (h *host) route(p *forward.Placed) {
+	h.t.Helper()
+	key := routekey.Key{Prefix: service}
 	table, err := router.BuildTable([]*router.Route{router.NewRoute(router.Binding{Key: key, Service: service, Handler: p})})
 	require.NoError(h.t, err)
 	h.router.Publish(table)
-	return p
 }
 
 // echo answers with the body.
@@ -104,6 +111,42 @@ func TestHoldersThatAreBehind(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 	require.Contains(t, body, "no host of this service is ready")
 	require.EqualValues(t, 1, b.runs.Load())
+}
+
+// stateOf is a holder that serves one definition.
+type stateOf struct{ definition atomic.Pointer[string] }
+
+func (h *stateOf) serve(definition string) { h.definition.Store(&definition) }
+
+func (h *stateOf) Holds(_ routekey.Key, definition string, _ registry.Generation) bool {
+	return *h.definition.Load() == definition
+}
+
+// TestHoldersServeTheVersionBefore deploys twice while the holder still serves the version before. Once it has served the new one, it
+// does not serve the other.
+func TestHoldersServeTheVersionBefore(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		const limit = 200 * time.Millisecond
+		a, b := newHost(t, "a", nil), newHost(t, "b", echo)
+		var holds stateOf
+		b.Receiver().HoldBy(&holds)
+		first := a.place(limit, b.at(token))
+		next := func(before *forward.Placed, definition string, g registry.Generation) *forward.Placed {
+			return a.Placed(registry.Service{Key: routekey.Key{Prefix: service}}, forward.State{Definition: definition, Generation: g}, before, own)
+		}
+		second := next(first, "e", 8)
+		third := next(second, "f", 9)
+		a.route(third)
+		holds.serve("d")
+		resp, body := a.do(a.request("POST", "/a", "hello"))
+		require.Equal(t, http.StatusOK, resp.StatusCode, body)
+		require.Equal(t, "hello", body)
+		holds.serve("f")
+		require.Equal(t, "b", a.servedBy("/a"))
+		holds.serve("d")
+		resp, body = a.do(a.request("GET", "/a", ""))
+		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, body)
+	}
 }
 
 // TestPlacedServicesComeBack lets a request wait for a holder until this host serves the service itself.

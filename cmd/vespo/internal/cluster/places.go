@@ -150,8 +150,9 @@ func (n *Node) Fits(p placement.Placement) bool {
 }
 
 // PassOn implements deploy.Hosts.
-func (n *Node) PassOn(s registry.Service, definition string, g registry.Generation) deploy.Elsewhere {
-	return n.forward.Placed(s, definition, g)
+func (n *Node) PassOn(s registry.Service, k deploy.Known) deploy.Elsewhere {
+	before, _ := k.Before.(*forward.Placed)
+	return n.forward.Placed(s, forward.State{Definition: k.Definition, Generation: k.Generation}, before, k.Own)
 }
 
 // holders returns the other hosts that may serve a placed service, for the forwarder. Those that have announced that they cannot are

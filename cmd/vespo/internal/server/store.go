@@ -337,7 +337,7 @@ func (anyHost) Holds(string, placement.Placement) bool { return true }
 
 func (anyHost) Fits(placement.Placement) bool { return true }
 
-func (anyHost) PassOn(registry.Service, string, registry.Generation) deploy.Elsewhere {
+func (anyHost) PassOn(registry.Service, deploy.Known) deploy.Elsewhere {
 	return nil // not called, as it holds all
 }
 
