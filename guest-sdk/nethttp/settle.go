@@ -12,15 +12,14 @@ func settle() {
 	_ = http.DetectContentType([]byte("text"))
 	fmt.Fprintf(io.Discard, "%s %d", "text", 1)
 	for _, v := range []any{&responseWriter{}, &body{}, http.NoBody} {
-		settled = convertible(v)
+		convertible(v)
 	}
 }
 
-// settled keeps the compiler from removing conversions.
-var settled int
-
 // convertible converts a value to the interfaces that handlers and the standard library need, such as fmt.Fprint and
 // io.Copy: the runtime looks each pair of types up once. It returns how many of them the value implements.
+//
+//go:noinline
 func convertible(v any) (n int) {
 	for _, ok := range []bool{
 		is[io.Reader](v),
