@@ -118,6 +118,9 @@ func (s *Set) slot(of *Pool) (*engine.Slot, error) {
 		putBack(in)
 	}
 	if victim == nil {
+		if slot, ok := s.freeSlot(of); ok { // that of an instance of a closed pool, which was put back just now
+			return slot, nil
+		}
 		return nil, ErrNoSlot
 	}
 	return keptWith(victim).pool.vacate(victim), nil
