@@ -110,7 +110,7 @@ func TestSharedLimits(t *testing.T) {
 			s := ratelimit.NewSharing(openLimitsAt(t, engine.Address, nil))
 			running.Go(func() { s.Run(ctx) })
 			clients.Go(func() {
-				l := ratelimit.NewShared(p, t.Name()+string(rune('0'+n)), s)
+				l := ratelimit.NewShared(p, nil, t.Name()+string(rune('0'+n)), s)
 				ticker := time.NewTicker(200 * time.Microsecond)
 				defer ticker.Stop()
 				for range 1500 {
