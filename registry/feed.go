@@ -25,6 +25,13 @@ func (f *Feed) Publish(s *State) {
 	}
 }
 
+// Latest returns the latest state; nil before the first.
+func (f *Feed) Latest() *State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.latest
+}
+
 // Watch returns the latest state, and then each newer one until ctx ends: see Store.Watch.
 func (f *Feed) Watch(ctx context.Context) iter.Seq[*State] {
 	return func(yield func(*State) bool) {

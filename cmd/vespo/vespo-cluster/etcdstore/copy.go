@@ -92,28 +92,34 @@ func (s *Store) markOf(state *registry.State) (m cluster.Mark) {
 // copyRetry is the time after which a copy is written again that could not be, as on a full disk.
 const copyRetry = 10 * time.Second
 
-// keepCopy saves each state of Keep until Close. A state that another one follows soon may be left out.
+// keepCopy saves each state of Keep until Close, and the latest then. A state that another one follows soon may be left out.
 func (s *Store) keepCopy(c *copied) {
 	failed := false
 	var state *registry.State
-	for {
+	for s.running.Err() == nil {
 		state = s.nextKept(state, failed)
-		if s.running.Err() != nil {
-			return
-		}
-		mark := s.markOf(state)
-		if mark.Commit == "" {
-			continue
-		}
-		err := c.save(context.WithoutCancel(s.running), state, mark)
-		switch {
-		case err != nil && !failed:
-			s.log.Error("the copy of the catalogue cannot be written; this host could not start without its store", "error", err)
-		case err == nil && failed:
-			s.log.Info("the copy of the catalogue is written again", "generation", state.Generation)
-		}
-		failed = err != nil
+		failed = s.saveCopy(c, state, failed)
 	}
+	s.saveCopy(c, s.kept.Latest(), failed) // it may have come while another one was saved
+}
+
+// saveCopy saves a state that is known still. It returns whether it, or the last one, could not be saved.
+func (s *Store) saveCopy(c *copied, state *registry.State, failed bool) (fails bool) {
+	if state == nil {
+		return failed
+	}
+	mark := s.markOf(state)
+	if mark.Commit == "" {
+		return failed
+	}
+	err := c.save(context.WithoutCancel(s.running), state, mark)
+	switch {
+	case err != nil && !failed:
+		s.log.Error("the copy of the catalogue cannot be written; this host could not start without its store", "error", err)
+	case err == nil && failed:
+		s.log.Info("the copy of the catalogue is written again", "generation", state.Generation)
+	}
+	return err != nil
 }
 
 // nextKept waits for another state of Keep than the last one. With retry, it returns that one again after copyRetry.

@@ -22,17 +22,39 @@ import (
 // fullDisk is the store of a copy whose disk is full for some commits.
 type fullDisk struct {
 	registry.Store
+	takes time.Duration // for each commit
 	fails int
-	saved *registry.State
+	saved atomic.Pointer[registry.State]
 }
 
 func (d *fullDisk) Commit(_ context.Context, _, next *registry.State) error {
+	time.Sleep(d.takes)
 	if d.fails > 0 {
 		d.fails--
 		return syscall.ENOSPC
 	}
-	d.saved = next
+	d.saved.Store(next)
 	return nil
+}
+
+// TestLatestCopyIsWrittenAtTheEnd closes a store while it writes a copy, and another state was kept meanwhile.
+func TestLatestCopyIsWrittenAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		running, end := context.WithCancel(t.Context())
+		s := &Store{running: running, log: slog.New(slog.DiscardHandler)}
+		disk := &fullDisk{takes: time.Second}
+		var keeping sync.WaitGroup
+		keeping.Go(func() { s.keepCopy(&copied{store: disk, saved: &registry.State{}}) })
+		for i := range 3 {
+			s.current, s.commit = &registry.State{Generation: registry.Generation(i + 1)}, fmt.Sprint("commit ", i)
+			s.rememberLocked()
+			s.Keep(s.current)
+			synctest.Wait()
+		}
+		end()
+		keeping.Wait()
+		require.Equal(t, registry.Generation(3), disk.saved.Load().Generation)
+	})
 }
 
 // TestCopyIsWrittenAfterAFullDisk keeps a state while the disk is full, which no other state follows.
@@ -48,10 +70,10 @@ func TestCopyIsWrittenAfterAFullDisk(t *testing.T) {
 		keeping.Go(func() { s.keepCopy(&copied{store: disk, saved: &registry.State{}}) })
 		s.Keep(s.current)
 		synctest.Wait()
-		require.Nil(t, disk.saved)
+		require.Nil(t, disk.saved.Load())
 		time.Sleep(3*copyRetry + time.Second)
 		synctest.Wait()
-		require.NotNil(t, disk.saved, "it is not tried again")
+		require.NotNil(t, disk.saved.Load(), "it is not tried again")
 		require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), "%s", &log)
 		require.Contains(t, log.String(), "is written again")
 		end()
