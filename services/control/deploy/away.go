@@ -86,14 +86,7 @@ func (d *Deployer) awayFrom(s registry.Service, g registry.Generation, own bool)
 	for _, n := range s.Live() {
 		to := d.cfg.Hosts.PassOn(s, known)
 		l := &live{service: only(s, n), deployment: away{to}, since: time.Now(), away: true, stop: make(chan struct{}, 1)}
-		l.limiter = d.useLimiter(l.service, true)
-		b := d.binding(l.service, to)
-		b.Limiter = l.limiter.Limiter
-		if l.rate = d.useRate(l.service); l.rate != nil {
-			b.Rate = l.rate.Limiter // a request is counted by the host that gets it from its client
-		}
-		l.route = router.NewRoute(b)
-		l.unroutable = s.Key.Canonical() != nil
+		l.setRoute(d.admit(l, to)) // a request is counted by the host that gets it from its client
 		all = append(all, l)
 	}
 	return all

@@ -66,19 +66,30 @@ type sharedLimiter struct {
 // newLive returns a version that is not visible to requests yet. The caller publishes it or calls discard.
 func (d *Deployer) newLive(service registry.Service, deployment services.Deployment, unavailable error) *live {
 	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable, stop: make(chan struct{}, 1)}
-	l.limiter = d.useLimiter(service, false)
-	b := d.binding(service, deployment)
-	b.Limiter = l.limiter.Limiter
-	if l.rate = d.useRate(service); l.rate != nil {
-		b.Rate = l.rate.Limiter
-	}
+	b := d.admit(l, deployment)
 	if code, ok := deployment.(services.Loader); ok && d.cfg.Forward != nil && hosts.Of(service.Current.Manifest).IsZero() {
 		b.Passable, b.Content = true, string(service.Current.ContentDigest())
 		b.Handler = d.cfg.Forward(service, b.Content, deployment, code)
 	}
-	l.route = router.NewRoute(b)
-	l.unroutable = service.Key.Canonical() != nil
+	l.setRoute(b)
 	return l
+}
+
+// admit gives a new version the limits of its service, and returns its binding.
+func (d *Deployer) admit(l *live, h router.Handler) router.Binding {
+	l.limiter = d.useLimiter(l.service, l.away)
+	b := d.binding(l.service, h)
+	b.Limiter = l.limiter.Limiter
+	if l.rate = d.useRate(l.service); l.rate != nil {
+		b.Rate = l.rate.Limiter
+	}
+	return b
+}
+
+// setRoute gives a new version its route.
+func (l *live) setRoute(b router.Binding) {
+	l.route = router.NewRoute(b)
+	l.unroutable = l.service.Key.Canonical() != nil
 }
 
 // routes returns the routes of all services, without unroutable ones.

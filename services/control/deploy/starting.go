@@ -7,7 +7,6 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -30,8 +29,7 @@ func (d *Deployer) newStarting(service registry.Service) *live {
 	l.deployment = refuse
 	b := d.binding(service, refuse)
 	b.Await = func(ctx context.Context) error { return d.await(ctx, l) }
-	l.route = router.NewRoute(b)
-	l.unroutable = service.Key.Canonical() != nil
+	l.setRoute(b)
 	return l
 }
 
