@@ -77,9 +77,14 @@ func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) error
 	return nil // the deployment reports the error
 }
 
-// keptAlways returns the names of the fields that a change of the kind keeps.
-func keptAlways() []string {
-	return []string{schema.FieldUseConfig, schema.FieldCron, schema.FieldCronGrace, schema.FieldRate, schema.FieldBurst, schema.FieldRateBy}
+// keptAlways returns the names of the fields that a change of the kind keeps: the shared ones, but for blobs.
+func keptAlways() (names []string) {
+	for _, f := range schema.Shared() {
+		if !f.Type.IsBlob() {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // shared returns the fields of a manifest that another kind has too, and the settings of the middleware.
