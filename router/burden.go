@@ -69,7 +69,7 @@ func (b *burden) part() *burdenPart {
 	return p
 }
 
-// add adds bytes, fewer than 0 to remove them, and returns the common count. What is held is never more than the common count and
+// add adds bytes, fewer than 0 to remove them, and returns the common count. Requests never hold more than the common count and
 // the parts together, not for a moment: bytes on their way from one to the other are in both.
 func (b *burden) add(part *burdenPart, bytes int64) (held int64) {
 	if b.batch == 0 {

@@ -40,7 +40,7 @@ func (n *Node) candidates() []Member {
 	return nil
 }
 
-// noteHomes remembers which of the other hosts can be homes: those that forward, and are not to be drained.
+// noteHomes remembers the possible homes among the other hosts: hosts that forward, and are not to be drained.
 func (n *Node) noteHomes(others []Member, drained []string) {
 	homes := slices.DeleteFunc(slices.Clone(others), func(m Member) bool { return !m.Forwards || slices.Contains(drained, m.Address) })
 	n.homes.Store(&homes)

@@ -68,7 +68,7 @@ type Node struct {
 
 	members     atomic.Pointer[[]Member]          // without this host; nil before the first time
 	alone       atomic.Bool                       // the warning was logged
-	homes       atomic.Pointer[[]Member]          // of members, those that can be homes of services; nil before the first time
+	homes       atomic.Pointer[[]Member]          // of members, the possible homes of services; nil before the first time
 	draining    atomic.Bool                       // this host is to be drained, as the store has last said
 	catalogue   atomic.Pointer[registry.Registry] // nil before Attach
 	objectsAway atomic.Bool                       // the last operation of the object store has failed

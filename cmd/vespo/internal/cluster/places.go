@@ -155,8 +155,8 @@ func (n *Node) PassOn(s registry.Service, k deploy.Known) deploy.Elsewhere {
 	return n.forward.Placed(s, forward.State{Definition: k.Definition, Generation: k.Generation}, before, k.Own)
 }
 
-// holders returns the other hosts that may serve a placed service, for the forwarder. Those that have announced that they cannot are
-// last, unless no holder can.
+// holders returns the other hosts of a placed service, for the forwarder. Hosts that have announced a failure of the service are
+// last, unless all holders have.
 func (n *Node) holders(service string, p placement.Placement) (peers []*forward.Peer, equal int) {
 	all, holders := n.hostSets()[0].ranked(service, p)
 	working, failing := n.peersOf(service, all[:holders])
@@ -167,7 +167,7 @@ func (n *Node) holders(service string, p placement.Placement) (peers []*forward.
 	return slices.Concat(working, others, failing, failingToo), len(working)
 }
 
-// peersOf returns the hosts without this one, and apart from them those that cannot serve a service.
+// peersOf returns the working hosts and the failing ones of a service, without this host.
 func (n *Node) peersOf(service string, hosts hostSet) (working, failing []*forward.Peer) {
 	for _, h := range hosts {
 		if h.member.Address == "" {

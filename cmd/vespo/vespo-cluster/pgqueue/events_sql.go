@@ -39,7 +39,7 @@ CREATE TABLE @schema@.event_damaged ( -- the last hundred
 `
 
 const eventFunctions = `
--- event_count changes what is stored of a function. It must be the last change of a transaction.
+-- event_count changes the counts of a function. It must be the last change of a transaction.
 CREATE FUNCTION @schema@.event_count(f text, n bigint, b bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   p int;
@@ -80,7 +80,7 @@ BEGIN
   RETURN 'ok';
 END $$;
 
--- event_take leases due events, at most one for each of the given ids of leases, or returns those that have them already.
+-- event_take leases due events, at most one for each given lease, or returns the events of these leases.
 CREATE FUNCTION @schema@.event_take(leases text[], again bool, lease_time bigint)
 RETURNS TABLE (id text, function text, lease text, age bigint, lost int, attempts int, throttles int, final bytea, sums bytea, content bytea)
 LANGUAGE plpgsql AS $$
