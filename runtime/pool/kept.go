@@ -106,6 +106,7 @@ func (p *Pool) put(in *engine.Instance, ended time.Time) {
 func putBack(in *engine.Instance) {
 	p := keptWith(in).pool
 	if p.warmAgain(in) {
+		p.set.lessInUse()
 		p.renewIfOutdated(in)
 		return
 	}

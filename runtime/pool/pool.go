@@ -215,9 +215,7 @@ func (p *Pool) Release(in *engine.Instance, reusable bool) (dirtyBytes int) {
 		return dirtyBytes
 	}
 	p.put(in, ended)
-	if p.set.over.Load() {
-		p.set.requestTrim()
-	}
+	p.set.lessInUse()
 	return dirtyBytes
 }
 
@@ -241,18 +239,17 @@ func (p *Pool) done(now time.Time) {
 		p.lastUsed = now
 	}
 	p.unlockAndFinish()
-	if p.set.over.Load() {
-		p.set.requestTrim()
-	}
 }
 
-// unlockAndFinish unlocks p.mu and closes the module of a closed pool that is not in use any more.
+// unlockAndFinish ends a use, which the caller has counted down: it unlocks p.mu, and closes the module of a closed pool that is not
+// in use any more. A pool that was in use may be the one that a trim has passed over.
 func (p *Pool) unlockAndFinish() {
 	last := p.closed && p.inUse == 0 && p.refills == 0
 	p.mu.Unlock()
 	if last {
 		p.finish()
 	}
+	p.set.lessInUse()
 }
 
 // refill creates one warm instance if the pool has none. It uses only a free slot,

@@ -70,8 +70,18 @@ func (s *Set) requestTrim() {
 	}
 }
 
-// trim unloads the least recently used pools until the rest is within the limits, or in use.
+// lessInUse asks for another trim if the last one had to leave pools that were in use. Every end of a use calls it: of a request,
+// of a refill, of a load.
+func (s *Set) lessInUse() {
+	if s.over.Load() {
+		s.requestTrim()
+	}
+}
+
+// trim unloads the least recently used pools until the rest is within the limits, or in use. It announces the excess before it
+// looks at the pools: one that is given back after the look finds the announcement, and asks for another trim.
 func (s *Set) trim(ctx context.Context) {
+	s.over.Store(s.exceeded())
 	tried := make(map[*Pool]bool)
 	unloaded, before := 0, s.engine.LoadedBytes()
 	for ctx.Err() == nil && s.exceeded() {
@@ -84,7 +94,9 @@ func (s *Set) trim(ctx context.Context) {
 			unloaded++
 		}
 	}
-	s.over.Store(s.exceeded())
+	if !s.exceeded() {
+		s.over.Store(false) // whoever loads code now asks by itself
+	}
 	if unloaded > 0 {
 		s.log.Debug("the least recently used code was released, as all exceeded its limit", slog.Int("modules", unloaded),
 			slog.Int64("bytes", max(0, before-s.engine.LoadedBytes())), slog.Int64("limit", s.options.LoadedBytes), slog.Int("modules_limit", s.options.Loaded))
