@@ -50,7 +50,8 @@ func (p *Pool) unload(ctx context.Context) (unloaded bool, err error) {
 func (p *Pool) idleLoaded() (since time.Time, loaded, idle bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.unusedLocked(), p.module != nil && !p.closed, p.inUse == p.spareLocked() && p.refills == 0
+	idle = p.inUse == p.spareLocked() && p.refills == 0 // before the time: a request notes when it ended, and then makes its instance spare
+	return p.unusedLocked(), p.module != nil && !p.closed, idle
 }
 
 // exceeded reports whether the limit on bytes or that on pools is exceeded.
