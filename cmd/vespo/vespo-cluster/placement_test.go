@@ -222,3 +222,48 @@ func TestPlacementChanges(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, answer)
 	all[1].eventually(func() bool { return loaded(all, "hello") == "xxx" })
 }
+
+// TestHoldersThatCannotServe places a service on two hosts, of which one has less memory than it needs. That one's clients are
+// served by the other, also while it starts, and vespo hosts lists the service.
+func TestHoldersThatCannotServe(t *testing.T) {
+	server := etcdtest.Start(t)
+	url1 := server.URL("small")
+	large, front := labelled(t, url1, "on"), labelled(t, url1)
+	small := newHost(t, url1)
+	small.args = append(small.args, "--label", "on", "--memory", "64KiB")
+	small.start()
+	all := []*host{large, front, small}
+	for _, h := range all {
+		h.knows(2)
+	}
+	status, answer := large.addOn("/secret", "secret", url.Values{"on": {"on"}})
+	require.Equal(t, http.StatusCreated, status, answer)
+	small.eventually(func() bool {
+		return strings.Contains(small.body("/services/inspect?prefix=secret"), `"state":"failed"`)
+	})
+	serve := func() {
+		t.Helper()
+		for range 4 {
+			for _, h := range all {
+				status, answer := h.get("/secret")
+				require.Equal(t, http.StatusOK, status, answer)
+			}
+		}
+	}
+	front.eventually(func() bool { return front.status("/secret") == http.StatusOK })
+	serve()
+	front.eventually(func() bool {
+		return strings.Contains(front.body("/services/hosts"), `"failing":1,"unavailable":["/secret"]`)
+	})
+	serve()
+	small.kill()
+	small.start()
+	serve()
+
+	large.kill()
+	for _, h := range []*host{front, small} {
+		status, answer = h.get("/secret")
+		require.Equal(t, http.StatusServiceUnavailable, status, answer)
+	}
+	require.Contains(t, answer, "problems/not-ready")
+}

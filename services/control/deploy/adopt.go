@@ -380,7 +380,7 @@ func (d *Deployer) placeAdopted(ctx context.Context, ad *adoption) (placed []*pl
 		for _, n := range service.Live() {
 			l := served.at(n)
 			if p := ad.fresh[versionKey{service.Key, n}]; p != nil && !(p.err != nil && served.refuses(p.service)) {
-				l = d.liveAdopted(ctx, p, beside)
+				l = d.liveAdopted(ctx, p, versionIn{service, n, ad.target.Generation}, beside)
 				fresh = append(fresh, l)
 			}
 			all, beside = append(all, l), append(beside, l)

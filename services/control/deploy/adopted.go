@@ -116,8 +116,8 @@ func (d *Deployer) setBehind(all []registry.Service) {
 	}
 }
 
-// liveAdopted returns the live version of p, or a refusal if it cannot be beside the others.
-func (d *Deployer) liveAdopted(ctx context.Context, p *adopted, beside []*live) *live {
+// liveAdopted returns the live version of p, one of v's, or a refusal if it cannot be beside the others.
+func (d *Deployer) liveAdopted(ctx context.Context, p *adopted, v versionIn, beside []*live) *live {
 	if p.err == nil {
 		l := d.newLive(p.service, p.deployment, nil)
 		if p.err = checkNeighbours([]*live{l}, append(slices.Clip(beside), l)); p.err == nil {
@@ -127,5 +127,5 @@ func (d *Deployer) liveAdopted(ctx context.Context, p *adopted, beside []*live) 
 		d.closeUnpublished(p.key, p.deployment)
 		p.deployment = nil
 	}
-	return d.newLiveOr(ctx, p.service, nil, p.err)
+	return d.newLiveOr(ctx, v, nil, p.err)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,16 +26,25 @@ type Hosts interface {
 	Holds(service string, p hosts.Placement) bool
 	// Fits reports whether a host that is up can serve it.
 	Fits(p hosts.Placement) bool
-	// PassOn returns the handler of a service that this host does not serve itself.
+	// PassOn returns the handler of a service that this host does not serve itself; nil: there are no other hosts.
 	PassOn(s registry.Service, k Known) Elsewhere
 }
 
 // Known is what this host knows of a service that others serve.
 type Known struct {
+	State
+	Before Elsewhere // the handler that is replaced; nil: there is none
+	Here   *State    // the state that this host has served itself, and that is replaced; nil: none
+	Own    bool      // the change was made by this host, whose clients expect to see it
+	// Instead answers the requests that no other host serves, if this one should serve the service, too. Nil: they are refused.
+	Instead router.Handler
+	Soon    bool // Instead serves them as soon as the service is prepared
+}
+
+// State identifies how a service is served.
+type State struct {
 	Definition string              // changes with each version, and with the division of requests
 	Generation registry.Generation // from which it is known
-	Before     Elsewhere           // the handler that is replaced; nil: there is none
-	Own        bool                // the change was made by this host, whose clients expect to see it
 }
 
 // Elsewhere passes requests to other hosts.
@@ -79,18 +89,68 @@ func (d *Deployer) checkPlacement(spec services.Spec) problem.Violations {
 // awayFrom returns the live versions of a service that this host does not serve itself, as of a generation. own tells whether this
 // host has made the change.
 func (d *Deployer) awayFrom(s registry.Service, g registry.Generation, own bool) (all []*live) {
-	known := Known{Definition: definitionOf(s), Generation: g, Own: own}
-	if served := d.placementAt(s.Key); served.away() {
-		known.Before = served.all[0].deployment.(away).to
-	}
+	known := d.known(s, g)
+	known.Own = own
 	for _, n := range s.Live() {
 		to := d.cfg.Hosts.PassOn(s, known)
-		l := &live{service: only(s, n), deployment: away{to}, since: time.Now(), away: true, stop: make(chan struct{}, 1)}
+		l := &live{service: only(s, n), deployment: away{to}, since: time.Now(), away: true, relays: true, stop: make(chan struct{}, 1)}
 		l.setRoute(d.admit(l, to)) // a request is counted by the host that gets it from its client
 		all = append(all, l)
 	}
 	return all
 }
+
+// known returns what this host knows of a service as of a generation, and of the state that it serves until then.
+func (d *Deployer) known(s registry.Service, g registry.Generation) Known {
+	k := Known{State: State{Definition: definitionOf(s), Generation: g}}
+	served := d.placementAt(s.Key)
+	if served == nil {
+		return k
+	}
+	switch to := served.all[0].deployment.(type) {
+	case away:
+		k.Before = to.to
+	case standIn:
+		k.Before = to.to
+	default:
+		if served.all[0].startup == nil && !served.failed() {
+			k.Here = &State{Definition: definitionOf(served.service), Generation: served.generation}
+		}
+	}
+	return k
+}
+
+// standInFor returns the Deployment of a version of s that is to be served here, and is not at present: other hosts serve its
+// requests, and those that none serves are answered by own. It returns nil if no other host has the service.
+func (d *Deployer) standInFor(s registry.Service, g registry.Generation, own refusal, soon router.Handler) services.Deployment {
+	if d.cfg.Hosts == nil || hosts.Of(s.Current.Manifest).IsZero() {
+		return nil
+	}
+	k := d.known(s, g)
+	k.Instead = own
+	if soon != nil {
+		k.Instead, k.Soon = soon, true
+	}
+	to := d.cfg.Hosts.PassOn(s, k)
+	if to == nil {
+		return nil
+	}
+	return standIn{refusal: own, to: to}
+}
+
+// standIn is a refusal whose requests other hosts serve, if one can.
+type standIn struct {
+	refusal
+	to Elsewhere
+}
+
+// Serve passes the request on.
+func (s standIn) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
+	return s.to.Serve(w, r, res)
+}
+
+// Retire implements services.Retirer.
+func (s standIn) Retire() { s.to.Retire() }
 
 // definitionOf identifies how a service is served: its versions that get requests, and their shares.
 func definitionOf(s registry.Service) string {
@@ -116,6 +176,12 @@ func (d *Deployer) Holds(key routekey.Key, definition string, g registry.Generat
 		return false
 	}
 	return max(at, p.generation) >= g || definitionOf(p.service) == definition
+}
+
+// Unable reports whether this host is to serve a service itself, and cannot prepare any of its versions.
+func (d *Deployer) Unable(key routekey.Key) bool {
+	p := d.placementAt(key)
+	return p != nil && !slices.ContainsFunc(p.all, func(l *live) bool { return l.problem == nil })
 }
 
 // Away reports whether other hosts alone serve a service.

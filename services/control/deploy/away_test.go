@@ -25,6 +25,7 @@ import (
 type fewHosts struct {
 	label  atomic.Value // string
 	passed atomic.Int32
+	alone  atomic.Bool // the other host cannot serve
 }
 
 func (f *fewHosts) own() []string { return []string{f.label.Load().(string)} }
@@ -42,7 +43,10 @@ type passing struct {
 	Known
 }
 
-func (p *passing) Serve(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
+func (p *passing) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
+	if p.alone.Load() {
+		return p.Instead.Serve(w, r, res)
+	}
 	p.passed.Add(1)
 	_, err := w.Write([]byte("there"))
 	return err

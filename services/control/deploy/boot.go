@@ -55,7 +55,7 @@ func (d *Deployer) Load(ctx context.Context) error {
 		}
 		var versions []*live
 		for _, n := range service.Live() {
-			l := d.newStarting(only(service, n))
+			l := d.newStarting(service, n, state.Generation)
 			versions = append(versions, l)
 			if _, guestless := d.cfg.Admission[l.service.Current.Kind]; guestless && layers(l.service.Current) == 0 {
 				ordered = append(ordered, l)
@@ -179,12 +179,22 @@ func (d *Deployer) startService(ctx context.Context, l *live, release func(), fi
 		release()
 		return
 	}
-	fresh := d.newLiveOr(ctx, l.service, deployment, err)
+	p := d.placementAt(l.service.Key)
+	fresh := d.newLiveOr(ctx, versionIn{p.service, l.number(), p.generation}, deployment, err)
 	finished <- handover{to: fresh, release: release}
 }
 
-// newLiveOr returns a live version of deployment, or, if err is not nil, of a refusal that reports err.
-func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, deployment services.Deployment, err error) *live {
+// versionIn is a version of a service as of a generation.
+type versionIn struct {
+	service    registry.Service
+	number     registry.Number
+	generation registry.Generation
+}
+
+// newLiveOr returns a live version of deployment, or, if err is not nil, of a refusal that reports err. Other hosts of a placed
+// service are asked before it.
+func (d *Deployer) newLiveOr(ctx context.Context, v versionIn, deployment services.Deployment, err error) *live {
+	service := only(v.service, v.number)
 	if err == nil {
 		return d.newLive(service, deployment, nil)
 	}
@@ -192,12 +202,16 @@ func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, depl
 	d.log.ErrorContext(ctx, "service is in the catalogue but cannot be served",
 		"prefix", service.Key, "digest", d.logged(service.Current), "error", err)
 	d.cfg.Events.Unavailable(service.Key, err)
-	return d.newLive(service, refusal{
+	refuse := refusal{
 		kind:   problem.NotReady,
 		detail: "this service could not be started; its operator can deploy it anew, roll it back or remove it",
 		cause:  err,
 		state:  services.StateFailed,
-	}, err)
+	}
+	if others := d.standInFor(v.service, v.generation, refuse, nil); others != nil {
+		return d.newLive(service, others, err)
+	}
+	return d.newLive(service, refuse, err)
 }
 
 // reprepare prepares a version of the catalogue. served: see services.Spec.

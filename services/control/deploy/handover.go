@@ -120,7 +120,8 @@ func (d *Deployer) placeStarted(ctx context.Context, batch []handover) []*placem
 		beside = append(beside, l)
 		if err := checkNeighbours([]*live{l}, beside); err != nil { // one was deployed while the other had failed
 			d.discard(l)
-			l = d.newLiveOr(ctx, l.service, nil, err)
+			p := d.placementAt(l.service.Key)
+			l = d.newLiveOr(ctx, versionIn{p.service, l.number(), p.generation}, nil, err)
 			beside[len(beside)-1] = l
 		}
 		key := l.service.Key

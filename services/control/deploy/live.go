@@ -26,6 +26,7 @@ type live struct {
 	since      time.Time           // immutable; time of creation
 	problem    error               // immutable; why it is unavailable, else nil
 	away       bool                // immutable; other hosts alone serve it
+	relays     bool                // immutable; its requests are passed to other hosts
 	unroutable bool                // immutable; the router no longer allows this prefix
 	startup    *startup            // immutable; nil unless the version is not prepared yet
 	stop       chan struct{}       // capacity 1; a send stops the version before RetireAfter is over
@@ -42,14 +43,14 @@ type limiterKey struct {
 	weight int
 }
 
-func (d *Deployer) limiterKey(s registry.Service, away bool) limiterKey {
-	own := d.admittedBy(s.Current, away)
+func (d *Deployer) limiterKey(s registry.Service, relays bool) limiterKey {
+	own := d.admittedBy(s.Current, relays)
 	return limiterKey{key: s.Key, gate: own.Gate, weight: own.Limits.Weight}
 }
 
 // admittedBy returns the admission of a version.
-func (d *Deployer) admittedBy(v registry.Version, away bool) Admission {
-	if away && d.cfg.Away.Gate != nil {
+func (d *Deployer) admittedBy(v registry.Version, relays bool) Admission {
+	if relays && d.cfg.Away.Gate != nil {
 		return d.cfg.Away
 	}
 	return d.admission(v)
@@ -66,6 +67,7 @@ type sharedLimiter struct {
 // newLive returns a version that is not visible to requests yet. The caller publishes it or calls discard.
 func (d *Deployer) newLive(service registry.Service, deployment services.Deployment, unavailable error) *live {
 	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable, stop: make(chan struct{}, 1)}
+	_, l.relays = deployment.(standIn)
 	b := d.admit(l, deployment)
 	if code, ok := deployment.(services.Loader); ok && d.cfg.Forward != nil && hosts.Of(service.Current.Manifest).IsZero() {
 		b.Passable, b.Content = true, string(service.Current.ContentDigest())
@@ -77,7 +79,7 @@ func (d *Deployer) newLive(service registry.Service, deployment services.Deploym
 
 // admit gives a new version the limits of its service, and returns its binding.
 func (d *Deployer) admit(l *live, h router.Handler) router.Binding {
-	l.limiter = d.useLimiter(l.service, l.away)
+	l.limiter = d.useLimiter(l.service, l.relays)
 	b := d.binding(l.service, h)
 	b.Limiter = l.limiter.Limiter
 	if l.rate = d.useRate(l.service); l.rate != nil {
@@ -125,13 +127,13 @@ func (d *Deployer) binding(s registry.Service, h router.Handler) router.Binding 
 }
 
 // useLimiter returns the limiter of a service and adds a user to it.
-func (d *Deployer) useLimiter(service registry.Service, away bool) *sharedLimiter {
+func (d *Deployer) useLimiter(service registry.Service, relays bool) *sharedLimiter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key := d.limiterKey(service, away)
+	key := d.limiterKey(service, relays)
 	s := d.limiters[key]
 	if s == nil {
-		own := d.admittedBy(service.Current, away)
+		own := d.admittedBy(service.Current, relays)
 		s = &sharedLimiter{Limiter: own.Gate.NewLimiter(own.Limits)}
 		d.limiters[key] = s
 	}
@@ -144,7 +146,7 @@ func (d *Deployer) dropLimiter(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if l.limiter.users--; l.limiter.users == 0 {
-		delete(d.limiters, d.limiterKey(l.service, l.away))
+		delete(d.limiters, d.limiterKey(l.service, l.relays))
 	}
 	d.dropRateLocked(l.rate)
 }

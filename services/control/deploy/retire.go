@@ -23,9 +23,11 @@ func (d *Deployer) discard(l *live) {
 // waits for. It is called with the writer lock held.
 func (d *Deployer) retire(l *live) {
 	l.route.Retire()
-	if l.startup != nil { // nothing to close; waiting requests look up their route again
+	if l.startup != nil { // waiting requests look up their route again
 		close(l.startup.done)
-		return
+		if !l.relays { // nothing to close
+			return
+		}
 	}
 	if r, ok := l.deployment.(services.Retirer); ok {
 		r.Retire()

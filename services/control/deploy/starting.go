@@ -1,12 +1,16 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -22,12 +26,22 @@ type startup struct {
 }
 
 // newStarting returns the placeholder of a service until it is prepared. Its requests wait outside of the
-// gate, so that they use no capacity of services that are ready.
-func (d *Deployer) newStarting(service registry.Service) *live {
-	l := &live{service: service, since: time.Now(), startup: &startup{done: make(chan struct{})}}
+// gate, so that they use no capacity of services that are ready. Those to a placed service are first passed to its other hosts.
+func (d *Deployer) newStarting(s registry.Service, n registry.Number, g registry.Generation) *live {
+	l := &live{service: only(s, n), since: time.Now(), startup: &startup{done: make(chan struct{})}, stop: make(chan struct{}, 1)}
 	refuse := refusal{kind: problem.NotReady, detail: "the service is starting", state: services.StateStarting}
+	wait := func(_ http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
+		return cmp.Or(d.await(r.Context(), l), router.ErrAgain)
+	}
+	if s.Mirror.Number == 0 { // a request that is looked up again would be copied twice
+		if others := d.standInFor(s, g, refuse, router.HandlerFunc(wait)); others != nil {
+			l.deployment, l.relays = others, true
+			l.setRoute(d.admit(l, others))
+			return l
+		}
+	}
 	l.deployment = refuse
-	b := d.binding(service, refuse)
+	b := d.binding(l.service, refuse)
 	b.Await = func(ctx context.Context) error { return d.await(ctx, l) }
 	l.setRoute(b)
 	return l

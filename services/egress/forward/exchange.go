@@ -47,6 +47,7 @@ type exchange struct {
 	nonce     string
 	note      string
 	declined  bool
+	unable    bool        // declined, as the other host cannot prepare the service
 	connected atomic.Bool // there was a connection: the request may have been sent
 	read      error       // of the response's body
 	err       error       // why there is no response
@@ -208,7 +209,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	}
 	if resp.Header.Get(httpfield.ForwardHeader) == x.nonce {
 		_ = resp.Body.Close() // it is empty
-		x.declined = true
+		x.declined, x.unable = true, resp.StatusCode == http.StatusServiceUnavailable
 		return nil, errDeclined
 	}
 	return resp, nil

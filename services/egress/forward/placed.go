@@ -28,6 +28,8 @@ type Placed struct {
 	target
 	placement placement.Placement // immutable
 	own       bool                // this host has made the last change
+	instead   router.Handler      // immutable: answers what no other host serves; nil: no-host
+	once      bool                // the holders are asked once before instead
 	turn      atomic.Uint32       // rotates the holders
 	retired   chan struct{}       // closed by Retire
 
@@ -41,10 +43,24 @@ type State struct {
 	Generation registry.Generation // from which this host knows it
 }
 
+// PlacedConfig configures a Placed.
+type PlacedConfig struct {
+	Service registry.Service
+	State   State
+	// Before is the state that holders may serve while they prepare State; nil: none. They are asked for it at once, or after
+	// half of the time limit with Own.
+	Before *State
+	Own    bool // this host has made the change
+	// Instead answers the requests that no other host serves: this one is a holder, but cannot serve the service itself. Nil: they
+	// are refused.
+	Instead router.Handler
+	Once    bool // Instead serves the request soon: the other holders are asked once
+}
+
 // Placed returns the handler of a service that this host does not serve itself. A holder with another definition serves the request
-// if it knows the generation. While holders prepare the state, they serve the one of the handler before, which may be nil: at once, or
-// after half of the time limit if this host has made the change.
-func (f *Forwarder) Placed(service registry.Service, state State, before *Placed, own bool) *Placed {
+// if it knows the generation.
+func (f *Forwarder) Placed(cfg PlacedConfig) *Placed {
+	service, state := cfg.Service, cfg.State
 	limit := cmp.Or(schema.TimeoutOf(service.Current.Manifest), f.cfg.Timeout)
 	p := &Placed{
 		target: target{
@@ -58,17 +74,19 @@ func (f *Forwarder) Placed(service registry.Service, state State, before *Placed
 			waits:      limit + f.cfg.Wait, // it may have to start the service, and waits for capacity
 		},
 		placement: placement.Of(service.Current.Manifest),
-		own:       own,
+		own:       cfg.Own,
+		instead:   cfg.Instead,
+		once:      cfg.Once,
 		retired:   make(chan struct{}),
 	}
-	if before != nil {
-		p.before.Store(before.served())
+	if cfg.Before != nil && *cfg.Before != state {
+		p.before.Store(cfg.Before)
 	}
 	return p
 }
 
-// served returns the state that a holder serves at least.
-func (p *Placed) served() *State {
+// Served returns the state that a holder serves at least.
+func (p *Placed) Served() *State {
 	if before := p.before.Load(); before != nil {
 		return before
 	}
@@ -94,18 +112,32 @@ type outcome int
 const (
 	ended     outcome = iota // a holder has served the request, or may have
 	declined                 // the holder has not begun it
+	unable                   // the holder cannot prepare the service
 	unreached                // there was no connection
 )
 
 // Serve implements router.Handler.
 func (p *Placed) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
+	served, err := p.serve(w, r, res)
+	switch {
+	case served:
+		return err
+	case p.instead != nil:
+		return p.instead.Serve(w, r, res)
+	}
+	p.unserved.Add(1)
+	return err
+}
+
+// serve has a holder serve the request. It reports false, with the answer, if nothing of it was read and none has.
+func (p *Placed) serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) (served bool, err error) {
 	switch {
 	case r.Passed: // one hop at most: this host has lost the service meanwhile
-		return p.refuse("the service is moving to another host; try again")
+		return false, noHost("the service is moving to another host; try again")
 	case !r.Movable():
-		return p.refuse("the service is on other hosts, and requests of this host itself, such as those of other services, do not reach it")
+		return false, noHost("the service is on other hosts, and requests of this host itself, such as those of other services, do not reach it")
 	case strings.HasPrefix(r.URL.EscapedPath(), "//") || strings.HasPrefix(r.RequestURI, "//"):
-		return problem.New(problem.BadRequest, "the path begins with //, which the hosts of this service cannot be asked for")
+		return false, problem.New(problem.BadRequest, "the path begins with //, which the hosts of this service cannot be asked for")
 	}
 	began := time.Now()
 	until, earlier := began.Add(p.limit()), began
@@ -113,20 +145,20 @@ func (p *Placed) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.
 		earlier = began.Add(p.limit() / 2)
 	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		again, err := p.round(&p.target, w, r, res)
-		if before := p.before.Load(); again && before != nil && !time.Now().Before(earlier) {
+		got, err := p.round(&p.target, w, r, res)
+		if before := p.before.Load(); got == declined && before != nil && !time.Now().Before(earlier) {
 			t := p.target
 			t.version, t.generation = before.Definition, before.Generation
-			again, err = p.round(&t, w, r, res)
+			got, err = p.round(&t, w, r, res)
 		}
-		if !again {
-			return err
+		if got != declined {
+			return got == ended, err
 		}
-		if time.Now().After(until) {
-			return p.refuse("no host of this service is ready; try again")
+		if p.once || time.Now().After(until) {
+			return false, noHost("no host of this service is ready; try again")
 		}
 		if err := p.rest(r.Context(), pause); err != nil {
-			return err
+			return true, err
 		}
 	}
 }
@@ -145,28 +177,31 @@ func (p *Placed) rest(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-// round asks each holder once for the state of a target. It reports whether another round may help.
-func (p *Placed) round(t *target, w http.ResponseWriter, r *router.Request, res *accesslog.Result) (again bool, err error) {
+// round asks each holder once for the state of a target. If none has served the request, it returns declined if another round
+// may help, and otherwise the answer.
+func (p *Placed) round(t *target, w http.ResponseWriter, r *router.Request, res *accesslog.Result) (outcome, error) {
 	all, equal := p.cfg.Holders(p.service, p.placement)
 	if len(all) == 0 {
-		return false, p.refuse("no host that is up can serve this service")
+		return unreached, noHost("no host that is up can serve this service")
 	}
-	asked := 0
+	best := unreached
 	for _, peer := range p.ordered(all, equal) {
-		switch got, err := p.attempt(t, peer, w, r, res); got {
-		case ended:
-			return false, err
-		case declined:
-			asked++
+		got, err := p.attempt(t, peer, w, r, res)
+		if got == ended {
+			return ended, err
 		}
+		best = min(best, got)
 		if r.Context().Err() != nil {
-			return false, context.Cause(r.Context())
+			return ended, context.Cause(r.Context())
 		}
 	}
-	if asked > 0 {
-		return true, nil
+	switch best {
+	case declined:
+		return declined, nil
+	case unable:
+		return unable, problem.New(problem.NotReady, "the hosts of this service could not start it; its operator can deploy it anew, roll it back or remove it")
 	}
-	return false, p.refuse("no host of this service can be reached")
+	return unreached, noHost("no host of this service can be reached")
 }
 
 // ordered returns the peers with the first equal ones rotated, and those last that have failed a moment ago.
@@ -204,6 +239,9 @@ func (p *Placed) attempt(t *target, peer *Peer, w http.ResponseWriter, r *router
 		return ended, nil
 	case x.declined && x.untouched():
 		p.Forwarder.declined.Add(1)
+		if x.unable {
+			return unable, nil
+		}
 		return declined, nil
 	case !x.connected.Load() && x.untouched() && x.ctx.Err() == nil:
 		p.Forwarder.unreached.Add(1)
@@ -215,8 +253,7 @@ func (p *Placed) attempt(t *target, peer *Peer, w http.ResponseWriter, r *router
 	}
 }
 
-func (p *Placed) refuse(detail string) error {
-	p.unserved.Add(1)
+func noHost(detail string) error {
 	refusal := problem.New(problem.NoHost, detail)
 	refusal.RetryAfter = noHostWait
 	return refusal

@@ -24,6 +24,8 @@ func (h *holder) Holds(key routekey.Key, definition string, g registry.Generatio
 	return h.declines.Add(-1) < 0 && key.Prefix == service && definition == "d" && g == 7
 }
 
+func (h *holder) Unable(routekey.Key) bool { return false }
+
 // place makes the service of h one that the peers have, which it returns.
 func (h *host) place(limit time.Duration, peers ...*forward.Peer) *forward.Placed {
 	h.t.Helper()
@@ -35,7 +37,7 @@ func (h *host) place(limit time.Duration, peers ...*forward.Peer) *forward.Place
 	})
 	h.Forwarder = f
 	key := routekey.Key{Prefix: service}
-	p := f.Placed(registry.Service{Key: key}, forward.State{Definition: "d", Generation: 7}, nil, false)
+	p := f.Placed(forward.PlacedConfig{Service: registry.Service{Key: key}, State: forward.State{Definition: "d", Generation: 7}})
 	h.route(p)
 	return p
 }
@@ -122,6 +124,8 @@ func (h *stateOf) Holds(_ routekey.Key, definition string, _ registry.Generation
 	return *h.definition.Load() == definition
 }
 
+func (h *stateOf) Unable(routekey.Key) bool { return false }
+
 // TestHoldersServeTheVersionBefore deploys twice while the holder still serves the version before. Once it has served the new one, it
 // does not serve the other.
 func TestHoldersServeTheVersionBefore(t *testing.T) {
@@ -132,7 +136,12 @@ func TestHoldersServeTheVersionBefore(t *testing.T) {
 		b.Receiver().HoldBy(&holds)
 		first := a.place(limit, b.at(token))
 		next := func(before *forward.Placed, definition string, g registry.Generation) *forward.Placed {
-			return a.Placed(registry.Service{Key: routekey.Key{Prefix: service}}, forward.State{Definition: definition, Generation: g}, before, own)
+			return a.Placed(forward.PlacedConfig{
+				Service: registry.Service{Key: routekey.Key{Prefix: service}},
+				State:   forward.State{Definition: definition, Generation: g},
+				Before:  before.Served(),
+				Own:     own,
+			})
 		}
 		second := next(first, "e", 8)
 		third := next(second, "f", 9)
@@ -180,6 +189,8 @@ type heldBy func() bool
 
 func (h heldBy) Holds(routekey.Key, string, registry.Generation) bool { return h() }
 
+func (h heldBy) Unable(routekey.Key) bool { return false }
+
 func TestPlacedRequestsTakeOneHop(t *testing.T) {
 	a, b := newHost(t, "a", nil), newHost(t, "b", nil)
 	a.place(patience)
@@ -195,4 +206,49 @@ func TestPlacedRequestsTakeOneHop(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 	require.Contains(t, body, "moving to another host")
 	require.EqualValues(t, 0, a.runs.Load()+b.runs.Load())
+}
+
+// broken is a holder that cannot prepare its services.
+type broken struct{ heldBy }
+
+func (broken) Unable(routekey.Key) bool { return true }
+
+// TestHoldersThatCannotServe asks a host that cannot prepare the service, beside one that can, and alone. The answer does not wait for
+// the time limit.
+func TestHoldersThatCannotServe(t *testing.T) {
+	a, b, c := newHost(t, "a", nil), newHost(t, "b", echo), newHost(t, "c", echo)
+	b.Receiver().HoldBy(broken{func() bool { return true }})
+	c.Receiver().HoldBy(heldBy(func() bool { return true }))
+	a.place(patience, b.at(token), c.at(token))
+	for range 4 {
+		resp, body := a.do(a.request("POST", "/a", "hello"))
+		require.Equal(t, http.StatusOK, resp.StatusCode, body)
+		require.Equal(t, "hello", body)
+		require.Equal(t, "c", resp.Header.Get("Served-By"))
+	}
+	a.place(time.Hour, b.at(token))
+	resp, body := a.do(a.request("POST", "/a", "hello"))
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	require.Contains(t, body, "problems/not-ready")
+	require.EqualValues(t, 0, b.runs.Load())
+}
+
+// TestRequestsThatNoHolderServes are answered by the host itself, which gets their bodies. One that starts asks the others once.
+func TestRequestsThatNoHolderServes(t *testing.T) {
+	a, b := newHost(t, "a", nil), newHost(t, "b", nil)
+	b.Receiver().HoldBy(heldBy(func() bool { return false }))
+	for _, peers := range [][]*forward.Peer{nil, {b.at(token)}} {
+		a.place(patience, peers...)
+		a.route(a.Placed(forward.PlacedConfig{
+			Service: registry.Service{Key: routekey.Key{Prefix: service}},
+			State:   forward.State{Definition: "d", Generation: 7},
+			Instead: router.HandlerFunc(echo),
+			Once:    true,
+		}))
+		resp, body := a.do(a.request("POST", "/a", "hello"))
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		require.Equal(t, "hello", body)
+		require.Zero(t, a.Stats().Unserved)
+	}
+	require.EqualValues(t, 1, a.Stats().Declined)
 }

@@ -32,6 +32,8 @@ func (v *Receiver) ServeBy(rt *router.Router) { v.router.Store(rt) }
 type Holder interface {
 	// Holds reports whether the router serves the service, by the definition or as of the generation or a later one.
 	Holds(key routekey.Key, definition string, g registry.Generation) bool
+	// Unable reports whether this host has to serve the service, and cannot prepare it.
+	Unable(key routekey.Key) bool
 }
 
 // HoldBy sets the holder of placed services. Before, requests to these are declined.
@@ -55,10 +57,20 @@ func (v *Receiver) Receive(w http.ResponseWriter, r *http.Request, token string)
 		v.served.Add(1)
 		return
 	}
-	v.decline(w, &n, http.StatusMisdirectedRequest)
+	status := http.StatusMisdirectedRequest
+	if n.Placed && v.unable(&n) {
+		status = http.StatusServiceUnavailable
+	}
+	v.decline(w, &n, status)
 }
 
-// decline tells the other host to serve the request itself.
+// unable reports whether other hosts need not ask again: this one cannot prepare the service.
+func (v *Receiver) unable(n *note) bool {
+	h := v.holder.Load()
+	return h != nil && (*h).Unable(n.passed().Key)
+}
+
+// decline leaves the request to the other host.
 func (v *Receiver) decline(w http.ResponseWriter, n *note, status int) {
 	v.declined.Add(1)
 	w.Header().Set(httpfield.ForwardHeader, n.Nonce)
@@ -70,7 +82,7 @@ func (v *Receiver) serve(n *note, w http.ResponseWriter, r *http.Request) bool {
 	if n.Placed { // a host that is leaving serves what it has
 		h := v.holder.Load()
 		p := n.passed()
-		return rt != nil && h != nil && (*h).Holds(p.Key, n.Version, n.Generation) && rt.ServePassed(p, w, r)
+		return rt != nil && h != nil && !(*h).Unable(p.Key) && (*h).Holds(p.Key, n.Version, n.Generation) && rt.ServePassed(p, w, r)
 	}
 	return v.forwards && rt != nil && (v.leaving == nil || !v.leaving()) && rt.ServePassed(n.passed(), w, r)
 }

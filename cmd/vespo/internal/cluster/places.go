@@ -151,8 +151,13 @@ func (n *Node) Fits(p placement.Placement) bool {
 
 // PassOn implements deploy.Hosts.
 func (n *Node) PassOn(s registry.Service, k deploy.Known) deploy.Elsewhere {
-	before, _ := k.Before.(*forward.Placed)
-	return n.forward.Placed(s, forward.State{Definition: k.Definition, Generation: k.Generation}, before, k.Own)
+	cfg := forward.PlacedConfig{Service: s, State: forward.State(k.State), Own: k.Own, Instead: k.Instead, Once: k.Soon}
+	if before, ok := k.Before.(*forward.Placed); ok {
+		cfg.Before = before.Served()
+	} else if k.Here != nil {
+		cfg.Before = (*forward.State)(k.Here)
+	}
+	return n.forward.Placed(cfg)
 }
 
 // holders returns the other hosts of a placed service, for the forwarder. Hosts that have announced a failure of the service are
