@@ -13,7 +13,7 @@ type refused struct{ err error }
 
 func (r refused) Put(context.Context, Event) error { return r.err }
 
-func (r refused) Take(context.Context, int, time.Duration) ([]Taken, time.Duration, error) {
+func (r refused) Take(context.Context, int, time.Duration, ...string) ([]Taken, time.Duration, error) {
 	return nil, time.Hour, nil
 }
 

@@ -14,6 +14,9 @@ const (
 	Share     = 3
 )
 
+// MaxAge is the age at which an event is given up.
+const MaxAge = 24 * time.Hour
+
 // Errors of the methods of Store.
 var (
 	ErrFull        = errors.New("too many events are stored, or too many of the function")
@@ -26,6 +29,7 @@ var (
 type Event struct {
 	ID       string // unique
 	Function string // whose share of the limits it takes
+	Service  string // that runs it, as Take knows it; empty: all hosts may run it
 	Content  []byte
 }
 
@@ -64,8 +68,9 @@ type Store interface {
 	// time may exceed it together. An event with a known ID is not stored again.
 	Put(ctx context.Context, e Event) error
 	// Take leases due events, at most so many, in the order of their times. If it returns none, wait is the time
-	// until one may be due.
-	Take(ctx context.Context, most int, lease time.Duration) (taken []Taken, wait time.Duration, err error)
+	// until one may be due. others are the services that other hosts run: their events are left to these hosts, unless they are older
+	// than MaxAge or need only their dead letter. A store of one host ignores others.
+	Take(ctx context.Context, most int, lease time.Duration, others ...string) (taken []Taken, wait time.Duration, err error)
 	// Renew lets a lease last from now on. It returns ErrEnded if another lease has begun.
 	Renew(ctx context.Context, leaseID string, lease time.Duration) error
 	// Retry ends a lease, and lets the event be due after a time. It returns ErrEnded if another lease has begun.

@@ -17,8 +17,6 @@ const (
 	leaseTime = 30 * time.Second
 	// settleTime is how long the result of an attempt is offered to a store that fails.
 	settleTime = time.Minute
-	// maxAge is the age at which an event is given up.
-	maxAge = 24 * time.Hour
 	// maxLost is how many attempts in a row may end without a result, as with the host, before an event is given up.
 	maxLost = 5
 	// lookEvery is how often a backlog that may not take events looks again, and the pause after an error.
@@ -32,6 +30,7 @@ type backlog struct {
 	running atomic.Int64  // attempts in progress
 	buried  atomic.Uint64 // dead letters
 	failing atomic.Bool   // the last Take has failed
+	others  foreign       // services that other hosts run
 
 	cut    context.Context // ends attempts in progress; their events are given back
 	endAll context.CancelFunc
@@ -47,7 +46,7 @@ func newBacklog(cfg *Config, carry func(context.Context, *event) (time.Duration,
 
 // accept stores an event.
 func (q *backlog) accept(ctx context.Context, e *event) error {
-	err := q.cfg.Events.Put(ctx, events.Event{ID: e.call.RequestID, Function: e.target.name, Content: e.encode()})
+	err := q.cfg.Events.Put(ctx, events.Event{ID: e.call.RequestID, Function: e.target.name, Service: e.target.key.String(), Content: e.encode()})
 	switch {
 	case errors.Is(err, events.ErrFull):
 		return busy("EventQueueFull", "too many events are queued; try again later")
@@ -113,7 +112,7 @@ func (q *backlog) take(ctx context.Context, most int) (taken []events.Taken, wai
 	if !q.cfg.Catalogue.Ready() || q.cfg.Paused() {
 		return nil, lookEvery
 	}
-	taken, wait, err := q.cfg.Events.Take(ctx, most, leaseTime)
+	taken, wait, err := q.cfg.Events.Take(ctx, most, leaseTime, q.others.names(q.cfg.Catalogue.Away)...)
 	if failed := err != nil; q.failing.Swap(failed) != failed && failed {
 		q.cfg.Log.Error("accepted events cannot be run at present", slog.Any("error", err))
 	}
@@ -130,7 +129,7 @@ func (q *backlog) attempt(stop context.Context, t events.Taken) {
 	defer q.renew(t.LeaseID)()
 	e, err := decodeEvent(t.Content)
 	switch {
-	case err != nil && t.Age > maxAge:
+	case err != nil && t.Age > events.MaxAge:
 		q.cfg.Log.Error("a stored event of an unknown form was deleted", slog.String("id", t.ID), slog.Any("error", err))
 		q.settle(stop, t, q.done(t))
 		return
@@ -144,11 +143,15 @@ func (q *backlog) attempt(stop context.Context, t events.Taken) {
 	case len(t.Final) > 0:
 		q.bury(stop, t, e)
 		return
-	case t.Age > maxAge:
+	case t.Age > events.MaxAge:
 		q.giveUp(stop, t, e, "EventAgeExceeded", nil)
 		return
 	case t.Lost >= maxLost:
 		q.giveUp(stop, t, e, retriesExhausted, errLost)
+		return
+	}
+	if q.cfg.Shared && q.cfg.Catalogue.Away(e.target.key) {
+		q.leave(stop, t, e)
 		return
 	}
 	retry, final := q.carry(q.cut, e)
@@ -162,6 +165,15 @@ func (q *backlog) attempt(stop context.Context, t events.Taken) {
 	default:
 		q.settle(stop, t, q.retry(t, retry, e.Progress))
 	}
+}
+
+// leave ends the lease of an event for another host. It does not count as an attempt.
+func (q *backlog) leave(stop context.Context, t events.Taken, e *event) {
+	after := time.Duration(0)
+	if !q.others.add(e.target.key) || t.Service != e.target.key.String() { // this host may take it again
+		after = lookEvery
+	}
+	q.settle(stop, t, q.retry(t, after, t.Progress))
 }
 
 // renew renews a lease until the returned function is called, which waits.

@@ -97,6 +97,9 @@ func (h *Handler) enqueue(ctx context.Context, t target, c *call, payload []byte
 	if _, err := h.requestFor(context.Background(), t, c, payload); err != nil {
 		return err
 	}
+	if !h.cfg.Shared && h.cfg.Catalogue.Away(t.key) {
+		return fail(http.StatusServiceUnavailable, "ServiceException", "the function is on other hosts, which do not see the events of this one")
+	}
 	return h.backlog.accept(ctx, &event{target: t, call: &c.Call, payload: payload})
 }
 

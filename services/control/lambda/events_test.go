@@ -158,7 +158,7 @@ func TestEventsAreGivenUp(t *testing.T) {
 		running.Wait()
 		letters.Reset()
 		require.NoError(t, q.accept(t.Context(), newEvent("old", "1")))
-		time.Sleep(maxAge + time.Second)
+		time.Sleep(events.MaxAge + time.Second)
 		ctx, stop = context.WithCancel(t.Context())
 		running.Go(func() { q.run(ctx) })
 		time.Sleep(time.Hour)

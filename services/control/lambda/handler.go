@@ -29,6 +29,7 @@ type Catalogue interface {
 	Ready() bool
 	List() []deploy.Entry
 	Inspect(routekey.Key) (deploy.Entry, error)
+	Away(routekey.Key) bool // reports whether other hosts alone serve the service
 	Validate(services.Spec) error
 	Record(name string) registry.Record
 	Transact(context.Context, []routekey.Key, func(*registry.State) (deploy.Changes, error)) ([]deploy.Result, error)

@@ -120,7 +120,7 @@ func (s *Store) enterLocked() error {
 // Put implements events.Store.
 func (s *Store) Put(_ context.Context, e events.Event) error {
 	n := int64(len(e.Content))
-	r := record{ID: e.ID, Function: e.Function, Bytes: n, Accepted: time.Now(), Sum: sumOf(contents, e.ID, e.Content)}
+	r := record{ID: e.ID, Function: e.Function, Service: e.Service, Bytes: n, Accepted: time.Now(), Sum: sumOf(contents, e.ID, e.Content)}
 	s.mu.Lock()
 	if s.known[e.ID] != nil {
 		s.mu.Unlock()
@@ -181,7 +181,7 @@ func (s *Store) enqueue(e *entry) {
 }
 
 // Take implements events.Store. Damaged events are set aside.
-func (s *Store) Take(_ context.Context, most int, lease time.Duration) (taken []events.Taken, wait time.Duration, err error) {
+func (s *Store) Take(_ context.Context, most int, lease time.Duration, _ ...string) (taken []events.Taken, wait time.Duration, err error) {
 	s.mu.Lock()
 	if err := s.enterLocked(); err != nil {
 		s.mu.Unlock()
@@ -255,7 +255,7 @@ func (s *Store) lend(e *entry, content []byte, lost int, lease time.Duration) ev
 	s.leases[e.lease] = e
 	s.queue.add(e)
 	return events.Taken{
-		Event:    events.Event{ID: e.ID, Function: e.Function, Content: content},
+		Event:    events.Event{ID: e.ID, Function: e.Function, Service: e.Service, Content: content},
 		Progress: e.Progress,
 		LeaseID:  e.lease,
 		Age:      time.Since(e.Accepted),

@@ -43,6 +43,7 @@ var errDamaged = errors.New("a stored event is damaged")
 type record struct {
 	ID        string    `json:"id"`
 	Function  string    `json:"function"`
+	Service   string    `json:"service,omitempty"`
 	Bytes     int64     `json:"bytes"`
 	Sum       uint32    `json:"sum"` // of the content
 	Accepted  time.Time `json:"accepted"`

@@ -159,11 +159,13 @@ func testRetry(r run) {
 }
 
 func testKnown(r run) {
-	e := events.Event{ID: rand.Text(), Function: "f", Content: []byte("a")}
+	e := events.Event{ID: rand.Text(), Function: "f", Service: "/f", Content: []byte("a")}
 	for range 2 {
 		require.NoError(r, r.Put(r.Context(), e))
 	}
-	require.NoError(r, r.Done(r.Context(), r.take("a", long).LeaseID))
+	taken := r.take("a", long)
+	require.Equal(r, e, taken.Event)
+	require.NoError(r, r.Done(r.Context(), taken.LeaseID))
 	r.none()
 }
 

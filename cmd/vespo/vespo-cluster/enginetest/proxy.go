@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -17,6 +18,7 @@ type Proxy struct {
 	to       string
 	listener net.Listener
 	drops    atomic.Bool
+	rate     atomic.Int64
 	group    sync.WaitGroup
 
 	mu    sync.Mutex
@@ -44,6 +46,9 @@ func StartProxy(t testing.TB, to string) *Proxy {
 
 // DropReplies makes the proxy forward requests, and cut the connection when a reply comes.
 func (p *Proxy) DropReplies(drop bool) { p.drops.Store(drop) }
+
+// Slow lets each connection carry at most so many bytes of replies per second; 0: as many as it can.
+func (p *Proxy) Slow(bytesPerSecond int) { p.rate.Store(int64(bytesPerSecond)) }
 
 // Cut closes all connections.
 func (p *Proxy) Cut() {
@@ -96,10 +101,18 @@ func (p *Proxy) keep(conns ...net.Conn) (end func()) {
 	}
 }
 
+// steps is how often a slow connection carries something in a second.
+const steps = 50
+
 func (p *Proxy) reply(client, server net.Conn) {
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := server.Read(buffer)
+		size := len(buffer)
+		if rate := p.rate.Load(); rate > 0 {
+			size = min(size, max(1, int(rate)/steps))
+			<-time.After(time.Second / steps)
+		}
+		n, err := server.Read(buffer[:size])
 		if err != nil || p.drops.Load() {
 			return
 		}

@@ -29,9 +29,10 @@ func (s *Store) keep(ctx context.Context) {
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
-		err := s.attempt(ctx, func(ctx context.Context, _ bool) error { return s.beat(ctx) })
+		err := s.attempt(ctx, s.cfg.Timeout, func(ctx context.Context, _ bool) error { return s.beat(ctx) })
 		if err == nil {
 			s.giveBackLost(ctx)
+			s.events.giveBackLost(ctx)
 		}
 		if err == nil && n%sweepBeats == 0 {
 			if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
@@ -125,6 +126,9 @@ func (s *Store) giveBackLost(ctx context.Context) {
 
 // sweep sweeps all queues.
 func (s *Store) sweep(ctx context.Context) error {
+	if err := s.events.sweep(ctx); err != nil {
+		return err
+	}
 	all := s.stats.Load()
 	if all == nil {
 		return nil

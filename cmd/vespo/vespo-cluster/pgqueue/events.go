@@ -16,8 +16,11 @@ import (
 	"github.com/vespo-dev/vespo/services/queues"
 )
 
-// lookEvery is how often a host looks for events: signals of other hosts can be lost.
-const lookEvery = time.Second
+const (
+	lookEvery = time.Second // how often a host looks for events: signals of other hosts can be lost
+	takeBytes = 1 << 20     // of the content of events that are taken together; a larger one is taken alone
+	slowTimes = 4           // how much longer a take may last after one that was too slow
+)
 
 // eventStore implements events.Store over the pool, the background work and the signals of a Store.
 type eventStore struct {
@@ -27,6 +30,8 @@ type eventStore struct {
 	damaged atomic.Uint64
 	refused atomic.Uint64
 	known   atomic.Pointer[events.Stats] // as last read
+	slow    atomic.Bool                  // the last take was cut off: the next one gets more time for less
+	lost    lostTakes
 }
 
 var _ events.Store = (*eventStore)(nil)
@@ -36,9 +41,12 @@ func newEventStore(s *Store) *eventStore { return &eventStore{s: s, due: make(ch
 // Events returns the store of events. It ends with Close.
 func (s *Store) Events() events.Store { return s.events }
 
-// eventPart is the part of the schema for events. A schema of a version without events gets it by the first host that has them.
-func eventPart() pgstore.Part {
-	return pgstore.Part{Format: "event_format", Version: eventsVersion, Script: eventTables + eventFunctions}
+// eventParts returns the parts of the schema for events. The first host of this version adds those that a schema lacks.
+func eventParts() []pgstore.Part {
+	return []pgstore.Part{
+		{Format: "event_format", Version: eventsVersion, Script: eventTables + eventFunctions},
+		{Format: "event_format_2", Version: eventsVersion, Script: eventAdditions},
+	}
 }
 
 // eventError returns the error of an operation on events.
@@ -56,7 +64,7 @@ func eventError(err error) error {
 func (e *eventStore) Put(ctx context.Context, event events.Event) error {
 	var status string
 	err := e.s.run(ctx, func(ctx context.Context, _ bool) error {
-		return e.s.row(ctx, []any{&status}, `SELECT @schema@.event_put($1, $2, $3, $4, $5, $6, $7)`, event.ID, event.Function, some(event.Content),
+		return e.s.row(ctx, []any{&status}, `SELECT @schema@.event_put($1, $2, $3, $4, $5, $6, $7, $8)`, event.ID, event.Function, event.Service, some(event.Content),
 			sums(event.ID, []byte(event.Function), event.Content), e.s.cfg.Events, e.s.cfg.EventBytes, int64(events.Share))
 	})
 	switch {
@@ -71,23 +79,11 @@ func (e *eventStore) Put(ctx context.Context, event events.Event) error {
 }
 
 // Take implements events.Store. Damaged events are set aside.
-func (e *eventStore) Take(ctx context.Context, most int, lease time.Duration) (taken []events.Taken, wait time.Duration, err error) {
-	leases := make([]string, most)
-	for i := range leases {
-		leases[i] = newID()
-	}
-	var all []takenRow
-	err = e.s.run(ctx, func(ctx context.Context, again bool) error {
-		var err error
-		all, err = e.rows(ctx, leases, again, lease)
-		return err
-	})
+func (e *eventStore) Take(ctx context.Context, most int, lease time.Duration, others ...string) (taken []events.Taken, wait time.Duration, err error) {
+	all, err := e.lease(ctx, most, lease, others)
 	if err != nil {
-		return nil, lookEvery, eventError(err) // an event may have a lease, which ends
+		return nil, lookEvery, eventError(err)
 	}
-	slices.SortFunc(all, func(a, b takenRow) int {
-		return cmp.Compare(slices.Index(leases, a.LeaseID), slices.Index(leases, b.LeaseID))
-	})
 	for _, r := range all {
 		if string(r.sum) == string(sums(r.ID, []byte(r.Function), r.Content)) {
 			taken = append(taken, r.Taken)
@@ -104,25 +100,58 @@ func (e *eventStore) Take(ctx context.Context, most int, lease time.Duration) (t
 	return taken, wait, nil
 }
 
+// lease leases events. Their leases are given back if the answer does not arrive. After an answer that was too slow, one event
+// at a time is taken, within slowTimes the time, but at most half of the lease.
+func (e *eventStore) lease(ctx context.Context, most int, lease time.Duration, others []string) (all []takenRow, err error) {
+	within := e.s.cfg.Timeout
+	if e.slow.Load() {
+		most, within = min(most, 1), min(slowTimes*within, max(within, lease/2))
+	}
+	if others == nil {
+		others = []string{} // not null
+	}
+	leases := make([]string, most)
+	for i := range leases {
+		leases[i] = newID()
+	}
+	repeated, began := false, time.Now()
+	err = e.s.runWithin(ctx, within, func(ctx context.Context, again bool) (err error) {
+		repeated = again
+		all, err = e.rows(ctx, leases, again, lease.Microseconds(), others, events.MaxAge.Microseconds(), int64(takeBytes))
+		return err
+	})
+	uncertain := errors.Is(err, queues.ErrUncertain)
+	if uncertain || err == nil && len(all) == 0 && repeated { // an earlier attempt may still lease events
+		e.lost.add(lostTake{leases: leases})
+	}
+	if uncertain || len(all) > 0 && time.Since(began) < e.s.cfg.Timeout/slowTimes {
+		e.slow.Store(uncertain)
+	}
+	slices.SortFunc(all, func(a, b takenRow) int {
+		return cmp.Compare(slices.Index(leases, a.LeaseID), slices.Index(leases, b.LeaseID))
+	})
+	return all, err
+}
+
 // takenRow is an event with the checksums that are stored with it.
 type takenRow struct {
 	events.Taken
 	sum []byte
 }
 
-func (e *eventStore) rows(ctx context.Context, leases []string, again bool, lease time.Duration) (all []takenRow, err error) {
+func (e *eventStore) rows(ctx context.Context, args ...any) (all []takenRow, err error) {
 	conn, err := e.s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, errors.Join(errNotSent, err)
 	}
 	defer conn.Release()
-	rows, err := conn.Query(ctx, e.s.cfg.InSchema(`SELECT * FROM @schema@.event_take($1, $2, $3)`), leases, again, lease.Microseconds())
+	rows, err := conn.Query(ctx, e.s.cfg.InSchema(`SELECT * FROM @schema@.event_take($1, $2, $3, $4, $5, $6)`), args...)
 	if err != nil {
 		return nil, err
 	}
 	var age int64
 	var r takenRow
-	_, err = pgx.ForEachRow(rows, []any{&r.ID, &r.Function, &r.LeaseID, &age, &r.Lost, &r.Attempts, &r.Throttles, &r.Final, &r.sum, &r.Content}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&r.ID, &r.Function, &r.Service, &r.LeaseID, &age, &r.Lost, &r.Attempts, &r.Throttles, &r.Final, &r.sum, &r.Content}, func() error {
 		r.Age = max(0, time.Duration(age)*time.Microsecond)
 		all = append(all, r)
 		r = takenRow{}

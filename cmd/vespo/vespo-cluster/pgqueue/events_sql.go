@@ -1,6 +1,6 @@
 package pgqueue
 
-// eventsVersion is the version of the tables and functions of events. They use queue_now and queue_durable of the queues.
+// eventsVersion is the version of each part of the tables and functions of events. They use queue_now and queue_durable of the queues.
 const eventsVersion = 1
 
 const eventTables = `

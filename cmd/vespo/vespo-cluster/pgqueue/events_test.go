@@ -96,16 +96,19 @@ func TestEventFaults(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// dropEvents drops the functions for events.
+const dropEvents = `DO $$ DECLARE f regprocedure; BEGIN
+	FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'vespo'::regnamespace AND p.proname LIKE 'event\_%' LOOP
+	EXECUTE 'DROP FUNCTION ' || f;
+	END LOOP; END $$`
+
 // TestSchemaWithoutEvents opens a schema of a version that had no events. Its requests stay.
 func TestSchemaWithoutEvents(t *testing.T) {
 	engine := enginetest.StartPostgres(t)
 	s := openAt(t, engine.Address)
 	require.NoError(t, cycle(t.Context(), s))
-	engine.Do(t, `DO $$ DECLARE f regprocedure; BEGIN
-		FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'vespo'::regnamespace AND p.proname LIKE 'event\_%' LOOP
-			EXECUTE 'DROP FUNCTION ' || f;
-		END LOOP; END $$`)
-	engine.Do(t, `DROP TABLE vespo.event_format, vespo.event_counts, vespo.event_events, vespo.event_damaged`)
+	engine.Do(t, dropEvents)
+	engine.Do(t, `DROP TABLE vespo.event_format, vespo.event_format_2, vespo.event_counts, vespo.event_events, vespo.event_damaged`)
 	require.NoError(t, s.Close())
 	for range 2 {
 		s = openAt(t, engine.Address)

@@ -32,15 +32,20 @@ func (r reason) Unwrap() []error { return []error{r.error, r.cause} }
 // statement that is cut off ends its connection, and leaves its effect unknown: the time of an operation is bounded. While the
 // engine is away, it fails at once, until keep has reached the engine.
 func (s *Store) run(ctx context.Context, operation func(ctx context.Context, again bool) error) error {
+	return s.runWithin(ctx, s.cfg.Timeout, operation)
+}
+
+// runWithin is run with a time of its own.
+func (s *Store) runWithin(ctx context.Context, most time.Duration, operation func(ctx context.Context, again bool) error) error {
 	if s.presence.Away() {
 		return reason{queues.ErrUnavailable, errAway}
 	}
-	return s.attempt(context.WithoutCancel(ctx), operation)
+	return s.attempt(context.WithoutCancel(ctx), most, operation)
 }
 
-// attempt makes an operation even if the engine is known to be away.
-func (s *Store) attempt(ctx context.Context, operation func(ctx context.Context, again bool) error) error {
-	within, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+// attempt makes an operation even if the engine is known to be away, within a time.
+func (s *Store) attempt(ctx context.Context, most time.Duration, operation func(ctx context.Context, again bool) error) error {
+	within, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	again := false
 	for attempt := 1; ; attempt++ {

@@ -143,7 +143,7 @@ func (s *Store) Close() error {
 // ready creates the tables if they may be missing.
 func (s *Store) ready(ctx context.Context) error {
 	return s.installation.Ready(ctx, func(ctx context.Context) error {
-		for _, p := range [...]pgstore.Part{queuePart(), eventPart()} {
+		for _, p := range append([]pgstore.Part{queuePart()}, eventParts()...) {
 			if err := s.cfg.Install(ctx, s.pool, p); err != nil {
 				return err
 			}
