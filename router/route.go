@@ -8,6 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/cache"
 	"github.com/vespo-dev/vespo/router/ratelimit"
 )
 
@@ -21,6 +22,7 @@ type Binding struct {
 	Handler    Handler            // serves the requests
 	Limiter    *admission.Limiter // shared by all versions of the service; nil: requests are not limited
 	Rate       *ratelimit.Limiter // limit of the requests of clients; nil: none
+	Cache      *cache.Cache       // of the answers of this version; nil: none is stored
 	Passable   bool               // other hosts of the catalogue may pass requests on to this one
 	Content    string             // digest of the version with its settings and secrets, by which those name it; not for logs
 

@@ -203,6 +203,7 @@ func (rt *Router) answer(x *exchange, err error) error {
 		err = rt.serve(x)
 	}
 	x.conclude(err)
+	x.endCaching(err == nil && !x.abort)
 	x.count()
 	if !x.abort {
 		x.writer.sendReport(&x.record, rt.workUnit)
@@ -286,6 +287,8 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 			if err := rt.serveBy(x, route); !errors.Is(err, ErrAgain) {
 				return err
 			}
+			x.endCaching(false)
+			x.writer.caching = nil
 			continue
 		}
 		if err := rt.await(x, route); err != nil {
@@ -300,7 +303,8 @@ func (rt *Router) await(x *exchange, route *Route) error {
 	return route.Await(x.request.Context())
 }
 
-// serveBy checks the rate of requests, admits the request at a pinned route, calls the handler and unpins the route, unless the handler keeps it.
+// serveBy checks the rate of requests, and answers the request from the cache of a pinned route. Else it admits it, calls the handler and
+// unpins the route, unless the handler keeps it.
 func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 	defer func() {
 		if !x.kept {
@@ -309,6 +313,11 @@ func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 	}()
 	if route.Rate != nil {
 		if err = x.checkRate(route.Rate); err != nil {
+			return err
+		}
+	}
+	if route.Cache != nil {
+		if done, err := x.fromCache(route.Cache); done {
 			return err
 		}
 	}

@@ -34,6 +34,7 @@ type responseWriter struct {
 	cookie    string              // set with the response, so that the client stays with its version; "": none
 	report    *report             // nil unless the client asks for one
 	tee       *Copy               // nil unless the request is mirrored
+	caching   *caching            // nil unless the service has a cache
 	leaving   *atomic.Bool        // immutable; the server is about to stop; nil for requests between services
 	strict    []string            // immutable; of Config.StrictTransport; nil: none
 }
@@ -50,6 +51,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
 		w.inner.WriteHeader(status)
 		return
+	}
+	if w.caching != nil {
+		w.caching.answered(status, w.inner.Header())
 	}
 	// Set last, over a value of the handler: the response must have the id of the record.
 	w.inner.Header()[RequestIDHeader] = w.requestID[:]
@@ -97,9 +101,8 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // write sends a part of the body of a committed response.
 func (w *responseWriter) write(p []byte) (int, error) {
 	n, err := w.inner.Write(p)
-	if w.tee != nil {
-		w.tee.addAnswer(p[:n])
-	}
+	w.copyTo(p[:n])
+	w.noteSent(err)
 	w.count(int64(n))
 	return n, err
 }
@@ -111,9 +114,10 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 		return w.writeReported([]byte(s))
 	}
 	n, err := io.WriteString(w.inner, s)
-	if w.tee != nil {
-		w.tee.addAnswer([]byte(s[:n]))
+	if w.tee != nil || w.fill() != nil {
+		w.copyTo([]byte(s[:n]))
 	}
+	w.noteSent(err)
 	w.count(int64(n))
 	return n, err
 }
@@ -127,9 +131,23 @@ func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	if w.tee != nil {
 		src = io.TeeReader(src, answerTee{w.tee})
 	}
+	if f := w.fill(); f != nil {
+		src = io.TeeReader(src, f)
+	}
 	n, err := io.Copy(w.inner, src)
+	w.noteSent(err)
 	w.count(n)
 	return n, err
+}
+
+// copyTo records a sent part of the body for the mirror and the cache.
+func (w *responseWriter) copyTo(p []byte) {
+	if w.tee != nil {
+		w.tee.addAnswer(p)
+	}
+	if f := w.fill(); f != nil {
+		_, _ = f.Write(p) // never fails
+	}
 }
 
 // count adds n to the sent bytes, except for HEAD: the server accepts that body and does not send it.

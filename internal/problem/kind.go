@@ -33,6 +33,7 @@ const (
 	NotReady             Kind = "not-ready"
 	NoHost               Kind = "no-host"
 	Deadline             Kind = "deadline"
+	NotCached            Kind = "not-cached"
 	InsufficientStorage  Kind = "insufficient-storage"
 )
 
@@ -73,6 +74,7 @@ var table = [...]row{
 	{NotReady, http.StatusServiceUnavailable, "Not ready"},
 	{NoHost, http.StatusServiceUnavailable, "No host"},
 	{Deadline, http.StatusGatewayTimeout, "Deadline exceeded"},
+	{NotCached, http.StatusGatewayTimeout, "Not cached"},
 	{InsufficientStorage, http.StatusInsufficientStorage, "Insufficient storage"},
 }
 

@@ -24,6 +24,7 @@ func TestKindsAreStable(t *testing.T) {
 		"request-timeout": 408, "conflict": 409, "body-too-large": 413, "uri-too-long": 414, "unsupported-media-type": 415, "module-invalid": 422, "too-many-requests": 429, "header-too-large": 431,
 		"out-of-memory": 500, "trap": 500, "stack-overflow": 500, "work-limit": 500, "guest-exit": 500, "internal": 500,
 		"not-implemented": 501, "bad-gateway": 502, "source-unavailable": 502, "no-capacity": 503, "not-ready": 503, "no-host": 503, "deadline": 504,
+		"not-cached":           504,
 		"insufficient-storage": 507,
 	}
 	require.Len(t, Kinds(), len(want))

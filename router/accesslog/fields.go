@@ -33,6 +33,7 @@ const (
 	FieldNumber        = "version_number"
 	FieldGeneration    = "generation"
 	FieldStart         = "start"
+	FieldCache         = "cache"
 	FieldGuestTime     = "guest_us"
 	FieldWork          = "work"
 	FieldSnapshotBytes = "snapshot_bytes"
@@ -76,7 +77,7 @@ func (rec *Record) Level() slog.Level {
 }
 
 // maxFields is the most fields that appendFields adds.
-const maxFields = 31
+const maxFields = 32
 
 func appendFields(fields []slog.Attr, rec *Record) []slog.Attr {
 	fields = append(fields,
@@ -108,6 +109,7 @@ func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
 		{FieldPrefix, rec.Prefix},
 		{FieldVersion, rec.Version},
 		{FieldStart, string(rec.Start)},
+		{FieldCache, string(rec.Cache)},
 	} {
 		if f.value != "" {
 			fields = append(fields, slog.String(f.name, f.value))

@@ -40,6 +40,21 @@ const (
 	StartForwarded Start = "forwarded"
 )
 
+// Cache is the result of a request at the cache of its service.
+type Cache string
+
+// The values of Cache.
+const (
+	CacheHit    Cache = "hit"    // answered from the cache
+	CacheStale  Cache = "stale"  // the same, by an answer that another request was about to renew
+	CacheMiss   Cache = "miss"   // answered by the service; the answer is stored if it may be
+	CacheBypass Cache = "bypass" // answered by the service, as the cache is not for such requests
+	CacheAbsent Cache = "absent" // refused: the client wanted a stored answer or none
+)
+
+// Served reports whether the service has not seen the request.
+func (c Cache) Served() bool { return c == CacheHit || c == CacheStale || c == CacheAbsent }
+
 // Result is the handler's part of a Record: how the request ended and what it cost. A handler writes it, and
 // the router reads it after the handler has returned. The handler must not keep it. It is not safe for
 // concurrent use: a handler that fills it from several goroutines must join them before it returns.
@@ -80,6 +95,8 @@ type Record struct {
 	Generation uint64        // deploy that introduced this version
 	BodyWait   time.Duration // time waiting for the first part of the body, before admission
 	QueueWait  time.Duration // time in admission, and in a queue of the handler
+
+	Cache Cache // result at the cache of the service; "": it has none, or the request is not for it
 
 	Status   int           // 0 if no response was sent
 	Failed   bool          // a service answered with a status of 500 or above, or the server broke off its response

@@ -15,6 +15,7 @@ const (
 	FieldRate      = "rate"
 	FieldBurst     = "burst"
 	FieldRateBy    = "rate_by"
+	FieldCache     = "cache"
 )
 
 // Timeout describes the time limit of a request. help says what it limits, absent what applies without it.
@@ -105,6 +106,18 @@ func Rate() []Field {
 	}
 }
 
+// Cache describes the cache of a service's answers, which every kind can have. Package router/cache applies it.
+func Cache() []Field {
+	return []Field{
+		{
+			Name:   FieldCache,
+			Type:   Bool,
+			Help:   "Keep answers in memory that say so (Cache-Control with s-maxage or max-age, or Expires), and answer later requests from them by the rules of RFC 9111.",
+			Common: true,
+		},
+	}
+}
+
 // Placement describes the hosts of a common catalogue that serve a service. Package placement reads the values.
 func Placement() []Field {
 	return []Field{
@@ -129,4 +142,4 @@ func Placement() []Field {
 }
 
 // Shared returns the fields that every kind has without describing them.
-func Shared() []Field { return slices.Concat(Middleware(), Schedules(), Rate()) }
+func Shared() []Field { return slices.Concat(Middleware(), Schedules(), Rate(), Cache()) }

@@ -37,6 +37,9 @@ func (c *counts) add(rec *accesslog.Record) {
 	case accesslog.OutcomeNoCapacity, accesslog.OutcomeRateLimited, accesslog.OutcomeNotReady, accesslog.OutcomeClientGone:
 		return
 	}
+	if rec.Cache.Served() {
+		return
+	}
 	c.requests.Add(1)
 	if rec.Status == 0 || rec.Status >= http.StatusInternalServerError {
 		c.errors.Add(1)

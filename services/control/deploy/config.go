@@ -11,6 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/cache"
 	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/services"
 )
@@ -55,6 +56,9 @@ type Config struct {
 
 	// Sharing shares the limits of rates with other hosts; nil: they are those of this host.
 	Sharing *ratelimit.Sharing
+
+	// Cache keeps answers of services that have the field cache; nil: none are kept.
+	Cache *cache.Store
 
 	// Hosts are those of a common catalogue. If it is nil, this host serves all services.
 	Hosts Hosts

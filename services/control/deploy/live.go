@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/cache"
 	"github.com/vespo-dev/vespo/services"
 	hosts "github.com/vespo-dev/vespo/services/placement"
 )
@@ -22,6 +23,7 @@ type live struct {
 	deployment services.Deployment // immutable
 	limiter    *sharedLimiter      // immutable; nil while starting
 	rate       *sharedRate         // immutable; nil if the rate of requests is not limited
+	cache      *cache.Cache        // immutable; nil if no answers are kept
 	route      *router.Route       // immutable
 	since      time.Time           // immutable; time of creation
 	problem    error               // immutable; why it is unavailable, else nil
@@ -84,6 +86,9 @@ func (d *Deployer) admit(l *live, h router.Handler) router.Binding {
 	b.Limiter = l.limiter.Limiter
 	if l.rate = d.useRate(l.service); l.rate != nil {
 		b.Rate = l.rate.Limiter
+	}
+	if l.cache = d.openCache(l); l.cache != nil {
+		b.Cache = l.cache
 	}
 	return b
 }
@@ -158,6 +163,7 @@ func (d *Deployer) close(l *live) error {
 	l.scaleMu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.CloseTimeout)
 	defer cancel()
+	l.emptyCache()
 	err := guarded(ctx, d.log, "close", func() error { return l.deployment.Close(ctx) })
 	d.dropLimiter(l)
 	return err

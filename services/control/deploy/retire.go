@@ -23,6 +23,7 @@ func (d *Deployer) discard(l *live) {
 // waits for. It is called with the writer lock held.
 func (d *Deployer) retire(l *live) {
 	l.route.Retire()
+	l.emptyCache()
 	if l.startup != nil { // waiting requests look up their route again
 		close(l.startup.done)
 		if !l.relays { // nothing to close

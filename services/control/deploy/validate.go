@@ -18,6 +18,7 @@ func (d *Deployer) Validate(spec services.Spec) error {
 	violations := append(d.checkSpec(spec), d.checkMiddleware(spec)...)
 	violations = append(violations, d.checkSchedules(spec)...)
 	violations = append(violations, rate.Check(spec.Manifest)...)
+	violations = append(violations, d.checkCache(spec)...)
 	violations = append(violations, d.checkPlacement(spec)...)
 	err := d.askKind(spec)
 	var told *problem.Problem

@@ -14,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/cache"
 	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -46,6 +47,7 @@ type Sources struct {
 	Queues    *queue.Kind
 	Functions *function.Kind
 	Stores    kv.Engine          // nil if they are not open
+	Cache     *cache.Store       // nil if no answers of services are kept
 	Sharing   *ratelimit.Sharing // nil unless rate limits are shared with other hosts
 	Schedules *scheduler.Scheduler
 	Mirrors   *mirror.Mirrors
@@ -87,6 +89,7 @@ func Groups(s *Sources) []metrics.Group {
 		s.functions(),
 		s.stores(),
 		s.rates(),
+		s.cache(),
 		s.management(),
 		s.feed(),
 		s.following(),

@@ -27,6 +27,8 @@ const (
 	maxSlabBytes = 16 << 40 // easily reserved in a 47-bit address space
 
 	minHeaderMemory = 1 << 20
+	minCacheMemory  = 1 << 20
+	maxCacheMemory  = 64 << 30
 	minLogSize      = 64 << 10
 
 	minCompileMemory = 64 << 20 // the compiler process itself needs some 20 MiB
@@ -77,6 +79,7 @@ type Config struct {
 	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service releases its slots, and after 6 times that its compiled code; 0 is never (${default})."`
 	RetireAfter         time.Duration `placeholder:"DURATION" default:"1h" help:"Time for which a replaced or removed version serves its open requests; then they are stopped (${default})."`
 	HeaderMemory        flags.Size    `placeholder:"SIZE" default:"128MiB" help:"Most that open requests may hold, headers above all (${default})."`
+	CacheMemory         flags.Size    `placeholder:"SIZE" default:"64MiB" help:"Memory for answers of services with --cache; one answer has at most a sixteenth of it, and 0 keeps none (${default})."`
 	MaxConnections      int           `placeholder:"N" default:"4096" help:"Open connections. When all are taken, a new one closes the connection that was idle longest, or waits (${default})."`
 	PerClient           percent       `placeholder:"PERCENT" default:"50%" help:"Share of the slots, places in queues and connections that one client may hold (${default})."`
 	Tunnels             int           `placeholder:"N" default:"0" help:"WebSockets and other connections to upstreams that have switched protocols; 0 is a quarter of --max-connections."`
@@ -155,6 +158,8 @@ func (c *Config) Validate() error {
 	check(c.Idle >= 0, "idle", "is %s: it must be 0, for never, or more", c.Idle)
 	check(c.RetireAfter > 0 && c.RetireAfter <= maxRetireAfter, "retire-after", "is %s: it must be more than 0 and at most %s", c.RetireAfter, maxRetireAfter)
 	check(c.HeaderMemory >= minHeaderMemory, "header-memory", "is %s: it must be at least %s", c.HeaderMemory, flags.Size(minHeaderMemory))
+	check(c.CacheMemory == 0 || c.CacheMemory >= minCacheMemory && c.CacheMemory <= maxCacheMemory,
+		"cache-memory", "is %s: it must be 0, to keep no answers, or from %s to %s", c.CacheMemory, flags.Size(minCacheMemory), flags.Size(maxCacheMemory))
 	check(c.MaxConnections >= 1, "max-connections", "is %d: it must be 1 or more", c.MaxConnections)
 	check(c.PerClient >= 1 && c.PerClient <= 100, "per-client", "is %s: it must be between 1%% and 100%%", c.PerClient)
 	check(c.ShutdownDelay >= 0 && c.ShutdownDelay <= maxTimeout, "shutdown-delay", "is %s: it must be between 0 and %s", c.ShutdownDelay, maxTimeout)
@@ -268,6 +273,7 @@ func (c *Config) String() string {
 		{"idle", c.Idle},
 		{"retire-after", c.RetireAfter},
 		{"header-memory", c.HeaderMemory},
+		{"cache-memory", c.CacheMemory},
 		{"max-connections", c.MaxConnections},
 		{"per-client", c.PerClient},
 		{"tunnels", c.Tunnels},

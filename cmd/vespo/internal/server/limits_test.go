@@ -29,6 +29,7 @@ var bounds = []struct{ part, flag, bounds, acts string }{
 	{"", "queue-wait", "time that a request waits for a slot", "503 `no-capacity` with `Retry-After`"},
 	{"", "per-client", "share of slots, places in queues and connections that one client may hold", "503 `no-capacity`; further connections are closed"},
 	{"", "header-memory", "memory of open requests, mostly their headers", "503 `no-capacity`"},
+	{"Kept answers", "cache-memory", "memory for answers of services with `--cache`; of one answer a sixteenth", "the least recently used answers go; larger ones are not kept"},
 	{"Connections", "max-connections", "open connections", "a new one replaces the one that is idle longest, or waits"},
 	{"", "keep-alive", "time without a request", "the connection is closed"},
 	{"", "tunnels", "WebSockets and other upgraded connections", "503 `no-capacity`"},

@@ -30,6 +30,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/cache"
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -93,6 +94,7 @@ type core struct {
 	feed      *follow.Feed
 	dataDir   string
 	sources   *instruments.Sources // of metrics
+	cache     *cache.Store         // of answers; nil if none are kept
 	traces    *tracing.Tracer      // nil unless requests are traced
 	listening listeners
 	lane      atomic.Pointer[lane.Server] // of the public listener, once open; nil without one
@@ -110,7 +112,7 @@ type access struct {
 
 // wire opens and connects all components, as parts of list, which the caller closes. It serves nothing.
 func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger, access access) (*core, error) {
-	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), canaries: canary.New(log), mirrors: mirror.New()}
+	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), canaries: canary.New(log), mirrors: mirror.New(), cache: newCache(cfg)}
 	c.sources = newSources(access, c.observer.tally)
 	catalogue, err := c.openCatalogue(ctx, list, cfg, dataDir, log)
 	if err != nil {
@@ -129,7 +131,6 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	management := c.newManagement(cfg, access, gate)
 	c.admin = newAdmin(cfg, management, accesslog.Tee(access.listener, c.observer.tally.Listen))
 	routing := c.newRouter(cfg, access, management)
-	c.handler = routing
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
@@ -149,6 +150,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		Kinds:           kinds,
 		Mirrors:         c.mirrors,
 		Sharing:         c.sharing,
+		Cache:           c.cache,
 		Middleware:      c.kind,
 		Admission:       own,
 		StartWait:       cfg.Timeout,
@@ -198,7 +200,7 @@ func (c *Config) limits() admission.Limits {
 	}
 }
 
-// newRouter returns the router of the public listener.
+// newRouter returns the router of the public listener, and makes it the handler of c.
 func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) *router.Router {
 	config := router.Config{
 		Admin:           management,
@@ -215,7 +217,9 @@ func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) 
 	if c.traces != nil {
 		config.Tracer = c.traces
 	}
-	return router.New(config)
+	routing := router.New(config)
+	c.handler = routing
+	return routing
 }
 
 // closeServices stops the services. Requests in flight have the time of ctx.

@@ -1,0 +1,50 @@
+package deploy
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/cache"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
+)
+
+// cached reports whether the answers of a service are kept.
+func cached(m registry.Manifest) bool {
+	if !strings.Contains(string(m), `"`+schema.FieldCache+`"`) { // most services
+		return false
+	}
+	var d struct {
+		Cache bool `json:"cache"`
+	}
+	return json.Unmarshal([]byte(m), &d) == nil && d.Cache
+}
+
+// openCache returns an empty cache for a new version, nil if it has none. Another host that serves the version has the cache.
+func (d *Deployer) openCache(l *live) *cache.Cache {
+	if d.cfg.Cache == nil || l.relays || !cached(l.service.Current.Manifest) {
+		return nil
+	}
+	return d.cfg.Cache.Open(l.service.Key.String())
+}
+
+// emptyCache closes the cache of a version that gets no more requests. It may be called more than once.
+func (l *live) emptyCache() {
+	if l.cache != nil {
+		l.cache.Close()
+	}
+}
+
+// checkCache returns the violations of a spec about its cache.
+func (d *Deployer) checkCache(spec services.Spec) (violations problem.Violations) {
+	switch {
+	case !cached(spec.Manifest):
+	case d.cfg.Cache == nil:
+		violations.Add(schema.FieldCache, "is given, and this server keeps no answers: --cache-memory is 0")
+	case len(spec.Middleware()) > 0:
+		violations.Add(schema.FieldCache, "cannot be given together with use: the middleware would not see requests that are answered from the cache")
+	}
+	return violations
+}
