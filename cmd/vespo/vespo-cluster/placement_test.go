@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -266,4 +268,36 @@ func TestHoldersThatCannotServe(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, status, answer)
 	}
 	require.Contains(t, answer, "problems/not-ready")
+}
+
+// TestStoppedHolder stops one of two holders. Requests to a third host may fail if they were on their way to it, and are served by the
+// other holder after that. The first one does not wait for the time limit.
+func TestStoppedHolder(t *testing.T) {
+	server := etcdtest.Start(t)
+	url1 := server.URL("stopped")
+	front, b, c := labelled(t, url1), labelled(t, url1, "on"), labelled(t, url1, "on")
+	all := []*host{front, b, c}
+	for _, h := range all {
+		h.knows(2)
+	}
+	status, answer := front.addOn("/hello", "hello", url.Values{"on": {"on"}, "timeout": {"1m"}})
+	require.Equal(t, http.StatusCreated, status, answer)
+	for _, h := range all {
+		h.eventually(func() bool { return h.status("/hello") == http.StatusOK })
+	}
+	for range 8 {
+		require.Equal(t, http.StatusOK, front.status("/hello"))
+	}
+	require.NoError(t, b.program.Process.Signal(syscall.SIGSTOP))
+	failed := 0
+	for range 20 {
+		began := time.Now()
+		status, answer := front.get("/hello")
+		t.Logf("%d after %s", status, time.Since(began).Round(time.Millisecond))
+		if status != http.StatusOK {
+			require.Equal(t, http.StatusBadGateway, status, answer)
+			failed++
+		}
+	}
+	require.LessOrEqual(t, failed, 1, "the host is asked last from then on")
 }

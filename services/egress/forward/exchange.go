@@ -42,6 +42,7 @@ type exchange struct {
 	in        *http.Request // the same with ctx and body
 	ctx       context.Context
 	cancel    context.CancelFunc
+	unwatch   func()
 	client    client.Writer
 	body      *client.Body // nil if there is none
 	nonce     string
@@ -62,7 +63,10 @@ func newExchange(h *target, home *Peer, w http.ResponseWriter, r *router.Request
 	}
 	x := &exchange{target: h, home: home, r: r.Traced(span.Client, "forward"), nonce: nonce, note: note}
 	deadline := r.Admitted.Add(h.limit() + h.waits + grace)
-	x.ctx, x.cancel = context.WithDeadlineCause(r.Context(), deadline, errTooLate)
+	limited, release := context.WithDeadlineCause(r.Context(), deadline, errTooLate)
+	ctx, end := context.WithCancelCause(limited)
+	x.ctx, x.cancel = ctx, func() { end(nil); release() }
+	x.unwatch = home.watch(ctx, func() { end(errLost) })
 	x.client.Begin(w, x.ctx, deadline)
 	x.in = r.WithContext(x.ctx)
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
@@ -78,6 +82,7 @@ func newExchange(h *target, home *Peer, w http.ResponseWriter, r *router.Request
 // finish releases what newExchange acquired.
 func (x *exchange) finish() {
 	x.cancel()
+	x.unwatch()
 	x.client.Finish()
 	if x.body != nil {
 		x.body.Stop()
@@ -207,6 +212,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.home.heard()
 	if resp.Header.Get(httpfield.ForwardHeader) == x.nonce {
 		_ = resp.Body.Close() // it is empty
 		x.declined, x.unable = true, resp.StatusCode == http.StatusServiceUnavailable
@@ -243,10 +249,21 @@ type answerBody struct {
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	switch {
+	case err != nil && err != io.EOF:
 		b.read = err
+	case n > 0:
+		b.home.heard()
 	}
 	return n, err
+}
+
+// isLost reports whether the exchange was ended because the other host does not respond.
+func (x *exchange) isLost() bool { return context.Cause(x.ctx) == errLost }
+
+// isUnreached reports whether nothing of the request was sent, as there was no connection.
+func (x *exchange) isUnreached() bool {
+	return !x.connected.Load() && x.untouched() && (x.ctx.Err() == nil || x.isLost())
 }
 
 // failure maps an error to the client's answer, which does not tell of other hosts. The request may have run.
@@ -260,6 +277,9 @@ func (x *exchange) failure(res *accesslog.Result, err error) error {
 		return own
 	case x.r.Context().Err() != nil:
 		return fmt.Errorf("%w: %w", x.r.Context().Err(), err)
+	case x.isLost():
+		res.Outcome = accesslog.OutcomeBadAnswer
+		return problem.New(problem.BadGateway, "the service does not respond").WithCause(errLost)
 	case x.ctx.Err() != nil:
 		x.home.failed(time.Now())
 		return problem.Newf(problem.Deadline, "the service did not answer within %s", x.limit()).WithCause(errTooLate)

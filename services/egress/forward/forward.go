@@ -151,7 +151,7 @@ func (h *handler) forward(w http.ResponseWriter, r *router.Request, res *accessl
 		h.declined.Add(1)
 		h.here.Store(now.Add(declinedTime).UnixNano())
 		return false, nil
-	case !x.connected.Load() && x.untouched() && x.ctx.Err() == nil:
+	case x.isUnreached():
 		h.unreached.Add(1)
 		home.failed(now)
 		return false, nil

@@ -12,8 +12,9 @@ import (
 // Limits of connections to peers.
 const (
 	connectTimeout = 2 * time.Second
-	// idleTimeout is less than that of the peers' listener, so that a request rarely meets a connection that is being closed.
-	idleTimeout = 4 * time.Second
+	// idleTimeout is short, so that a request rarely meets a connection to a host that has stopped meanwhile: a new one shows that it lives.
+	// It is less than that of the peers' listener.
+	idleTimeout = time.Second
 	// continueTimeout bounds the wait for the peer's decision, before which no byte of a body is sent.
 	continueTimeout = 10 * time.Second
 	maxIdle         = 64
@@ -33,7 +34,11 @@ type PeerConfig struct {
 type Peer struct {
 	cfg       PeerConfig // immutable
 	transport *http.Transport
-	aside     atomic.Int64 // until when it gets no requests, in nanoseconds of Unix time
+	pinging   chan struct{} // capacity 1: a request asks whether it lives
+	// Times in nanoseconds of Unix time.
+	aside   atomic.Int64 // until when it gets no requests
+	heardAt atomic.Int64 // of its last response
+	lost    atomic.Int64 // when it has last not responded
 }
 
 // NewPeer returns a peer. It connects to nothing.
@@ -54,7 +59,7 @@ func NewPeer(cfg PeerConfig) *Peer {
 		MaxResponseHeaderBytes: maxAnswerHeader,
 		Protocols:              &protocols,
 	}
-	return &Peer{cfg: cfg, transport: transport}
+	return &Peer{cfg: cfg, transport: transport, pinging: make(chan struct{}, 1)}
 }
 
 // Close closes idle connections. Those in use close with their requests.

@@ -243,7 +243,7 @@ func (p *Placed) attempt(t *target, peer *Peer, w http.ResponseWriter, r *router
 			return unable, nil
 		}
 		return declined, nil
-	case !x.connected.Load() && x.untouched() && x.ctx.Err() == nil:
+	case x.isUnreached():
 		p.Forwarder.unreached.Add(1)
 		peer.failed(time.Now())
 		return unreached, nil

@@ -63,12 +63,13 @@ type host struct {
 	handle  router.HandlerFunc // the service
 	public  *httptest.Server
 	peers   *httptest.Server // the listener for other hosts
+	pinged  chan struct{}    // capacity 1
 	home    *forward.Peer    // nil: it is the home itself
 }
 
 func newHost(t *testing.T, name string, handle router.HandlerFunc) *host {
 	t.Helper()
-	h := &host{t: t, name: name, records: make(chan accesslog.Record, 1000), gate: admission.NewGate(8)}
+	h := &host{t: t, name: name, records: make(chan accesslog.Record, 1000), pinged: make(chan struct{}, 1), gate: admission.NewGate(8)}
 	h.code.limit = patience
 	h.Forwarder = forward.New(forward.Config{Home: func(string) *forward.Peer { return h.home }, Peers: func() int { return 1 }, Leaving: h.leaving.Load, MaxBodyBytes: 1 << 20})
 	h.handle = func(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
@@ -88,7 +89,17 @@ func newHost(t *testing.T, name string, handle router.HandlerFunc) *host {
 	t.Cleanup(h.public.Close)
 	h.Receiver().ServeBy(h.router)
 	receiver := h.Receiver()
-	h.peers = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { receiver.Receive(w, r, token) }))
+	h.peers = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !forward.Asks(r) {
+			select {
+			case h.pinged <- struct{}{}:
+			default:
+			}
+			return
+		}
+		receiver.Receive(w, r, token)
+	}))
+	h.peers.Config.DisableGeneralOptionsHandler = true // so that pings are seen
 	h.peers.StartTLS()
 	t.Cleanup(h.peers.Close)
 	return h
@@ -113,9 +124,15 @@ func (h *host) publish(version string) {
 
 // at returns the host as a peer.
 func (h *host) at(token string) *forward.Peer {
+	h.t.Helper()
+	return h.behind(h.peers.Listener.Addr().String(), token)
+}
+
+// behind returns the host as a peer with an address of its own.
+func (h *host) behind(address, token string) *forward.Peer {
 	pool := x509.NewCertPool()
 	pool.AddCert(h.peers.Certificate())
-	p := forward.NewPeer(forward.PeerConfig{Address: h.peers.Listener.Addr().String(), Token: token, TLS: &tls.Config{RootCAs: pool, ServerName: "example.com"}})
+	p := forward.NewPeer(forward.PeerConfig{Address: address, Token: token, TLS: &tls.Config{RootCAs: pool, ServerName: "example.com"}})
 	h.t.Cleanup(p.Close)
 	return p
 }
