@@ -68,6 +68,9 @@ func TestServicesAreOnLabelledHosts(t *testing.T) {
 	for _, h := range all {
 		require.Equal(t, "hello from vespo", h.body("/hello"))
 	}
+	a.kill()
+	a.start()
+	require.Equal(t, "hello from vespo", a.body("/hello"), "it knows the host since before")
 	server.Run(t)
 	server.Wait(t)
 

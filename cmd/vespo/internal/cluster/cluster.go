@@ -7,7 +7,7 @@
 //
 // # Concurrency
 //
-// All is safe for concurrent use. Lock order of a Node: knownMu, drainMu, mu. Announce and Follow run on their callers' goroutines, and
+// All is safe for concurrent use. Lock order of a Node: knownMu, drainMu, placesMu, mu. Announce and Follow run on their callers' goroutines, and
 // Announce waits for the one that it starts.
 package cluster
 

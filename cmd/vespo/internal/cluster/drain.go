@@ -59,7 +59,7 @@ func (n *Node) readSlots() slots {
 // that one host alone does.
 func (n *Node) Draining() bool { return n.draining.Load() }
 
-// recall makes the mark that was last known that of a start without the store.
+// recall makes the mark and the hosts that were last known those of a start without the store.
 func (n *Node) recall() error {
 	if n.cfg.Dir == nil {
 		return nil
@@ -73,6 +73,9 @@ func (n *Node) recall() error {
 	}
 	n.memory = memory
 	n.draining.Store(memory.drained)
+	for _, h := range memory.hosts {
+		n.recalled = append(n.recalled, h.placeable())
+	}
 	return nil
 }
 
@@ -85,12 +88,12 @@ func (n *Node) setDraining(on bool) {
 	case was && !on:
 		n.log.Info("this host is not drained any more")
 	}
-	err := n.memory.set(on) // again and again, until it is stored
+	err := n.memory.set(on, n.othersPlaced()) // again and again, until it is stored
 	switch failed := err != nil; {
 	case failed && !n.unstored:
-		n.log.Error("it could not be stored whether this host is drained; a start without the store of the catalogue will not know it", "error", err)
+		n.log.Error("it could not be stored whether this host is drained, and which others there are; a start without the store of the catalogue will not know it", "error", err)
 	case !failed && n.unstored:
-		n.log.Info("it is stored whether this host is drained")
+		n.log.Info("it is stored whether this host is drained, and which others there are")
 	}
 	n.unstored = err != nil
 }

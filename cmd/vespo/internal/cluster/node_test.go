@@ -88,7 +88,7 @@ func TestFullDiskIsLoggedOnce(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), "%s", &log)
 	disk.on = false
 	look()
-	require.Contains(t, log.String(), "it is stored")
+	require.Contains(t, log.String(), "it is stored whether")
 	again, err := NewNode(cfg)
 	require.NoError(t, err)
 	require.True(t, again.Draining())

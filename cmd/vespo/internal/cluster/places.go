@@ -119,18 +119,33 @@ func (n *Node) askFirst() {
 func (n *Node) hostSets() (all []hostSet) {
 	n.placesMu.Lock()
 	defer n.placesMu.Unlock()
-	present := n.places
-	if present == nil { // the store was not reached yet
+	if n.places == nil {
 		n.guessed = true
-		present = hostSet{{address: n.Address(), labels: n.cfg.Labels}}
 	}
-	all = append(all, present)
+	all = append(all, n.presentLocked())
 	for _, f := range n.former {
 		if time.Since(f.ended) <= lingerTime {
 			all = append(all, f.hosts)
 		}
 	}
 	return all
+}
+
+// presentLocked returns the present hosts. Until the store is reached, they are those that were there when it was last reached.
+func (n *Node) presentLocked() hostSet {
+	if n.places != nil {
+		return n.places
+	}
+	own := n.Address()
+	others := slices.DeleteFunc(slices.Clone(n.recalled), func(h placeable) bool { return h.address == own })
+	return append(hostSet{{address: own, labels: n.cfg.Labels}}, others...)
+}
+
+// othersPlaced returns the other hosts among which services choose, to be kept.
+func (n *Node) othersPlaced() []knownHost {
+	n.placesMu.Lock()
+	defer n.placesMu.Unlock()
+	return n.presentLocked().known()
 }
 
 // Holds implements deploy.Hosts.

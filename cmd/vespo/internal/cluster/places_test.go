@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/placement"
 )
@@ -79,4 +80,52 @@ func TestHostsThatCannotServeAreAskedLast(t *testing.T) {
 	peers, equal := n.holders("/a", back)
 	require.Len(t, peers, 1, "it has the reason")
 	require.Equal(t, 1, equal)
+}
+
+// TestHostsAreKnownWithoutTheStore starts a host again while the store does not answer. It knows the others as they were, and whether it
+// holds a service, until the store answers.
+func TestHostsAreKnownWithoutTheStore(t *testing.T) {
+	member := func(address string, labels ...string) Member {
+		return Member{Address: address, Certificate: "1", Token: "2", Labels: labels, Places: true}
+	}
+	gpu, one := placement.Placement{On: []string{"gpu"}}, placement.Placement{Replicas: 1}
+	names := []string{"a:1", "b:1"}
+	service := "/a"
+	for placement.Ranked(service, names)[0] != 1 {
+		service += "a"
+	}
+	dir := t.TempDir()
+	cfg := NodeConfig{Address: "a:1", Dir: durable.Dir(dir), Log: slog.New(slog.DiscardHandler)}
+	store := &listed{members: []Member{member("b:1", "gpu"), member("c:1", "gpu"), {Address: "starting:1"}}, drained: []string{"c:1"}}
+	cfg.Store = store
+	n, err := NewNode(cfg)
+	require.NoError(t, err)
+	_, err = n.look(t.Context())
+	require.NoError(t, err)
+
+	synctest.Test(t, func(t *testing.T) {
+		cfg := cfg
+		cfg.Store, cfg.Dir = silent{}, durable.Dir(dir)
+		n, err := NewNode(cfg)
+		require.NoError(t, err)
+		peers, equal := n.holders("/b", gpu)
+		require.Equal(t, 1, equal)
+		require.Equal(t, []*forward.Peer{n.hosts["b:1"].forward, n.hosts["c:1"].forward}, peers, "the one that is drained is last")
+		require.Equal(t, Member{Address: "b:1", Certificate: "1", Token: "2", Labels: []string{"gpu"}, Places: true}, n.hosts["b:1"].member)
+		require.False(t, n.Holds("/b", gpu))
+		require.False(t, n.Holds(service, one), "it is that of another host")
+		require.True(t, n.Fits(gpu))
+		require.Equal(t, 2, n.forward.Stats().Placing)
+
+		n.store = &listed{members: []Member{member("d:1", "gpu")}}
+		_, err = n.look(t.Context())
+		require.NoError(t, err)
+		peers, _ = n.holders("/b", gpu)
+		require.Equal(t, []*forward.Peer{n.hosts["d:1"].forward}, peers)
+		n.Close()
+	})
+	again, err := NewNode(cfg)
+	require.NoError(t, err)
+	require.Len(t, again.recalled, 1)
+	require.Equal(t, "d:1", again.recalled[0].address)
 }
