@@ -60,6 +60,7 @@ type entry struct {
 	content []byte // without a file
 	due     time.Time
 	lease   string // empty: none
+	ending  bool   // an operation that ends the lease is in progress
 	at      int    // place in the queue; absent: none
 }
 
@@ -165,6 +166,7 @@ func (s *Store) forget(e *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, e.ID)
+	delete(s.leases, e.lease)
 	s.count.For(e.Function).Give(1)
 	s.bytes.For(e.Function).Give(e.Bytes)
 }
@@ -271,32 +273,34 @@ func (s *Store) Renew(_ context.Context, leaseID string, lease time.Duration) er
 	if e == nil {
 		return events.ErrEnded
 	}
-	s.queue.remove(e)
 	e.due = time.Now().Add(lease)
-	s.queue.add(e)
+	if !e.ending { // else the end of the lease may fail, and it lasts until then
+		s.queue.remove(e)
+		s.queue.add(e)
+	}
 	return nil
 }
 
-// claim takes the event of a lease out of the queue. The caller ends with s.using.Done.
+// claim takes the event of a lease out of the queue. The caller ends with s.using.Done, after restore if the lease goes on.
 func (s *Store) claim(leaseID string) (*entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.leases[leaseID]
-	if e == nil {
+	if e == nil || e.ending {
 		return nil, events.ErrEnded
 	}
 	if err := s.enterLocked(); err != nil {
 		return nil, err
 	}
 	s.queue.remove(e)
-	delete(s.leases, leaseID)
+	e.ending = true
 	return e, nil
 }
 
 // restore lets a lease last that could not be ended.
 func (s *Store) restore(e *entry) {
 	s.mu.Lock()
-	s.leases[e.lease] = e
+	e.ending = false
 	s.mu.Unlock()
 	s.enqueue(e)
 }
@@ -317,7 +321,8 @@ func (s *Store) Retry(_ context.Context, leaseID string, after time.Duration, p 
 		}
 	}
 	s.mu.Lock()
-	e.record, e.due, e.lease = r, r.NotBefore, ""
+	delete(s.leases, e.lease)
+	e.record, e.due, e.lease, e.ending = r, r.NotBefore, "", false
 	s.mu.Unlock()
 	s.enqueue(e)
 	return nil
@@ -360,9 +365,13 @@ func (s *Store) Stats() events.Stats {
 	}
 }
 
-// write makes a change of the file. Its errors match events.ErrUnavailable.
+// write makes a change of the file. Its errors match events.ErrUnavailable, or events.ErrUncertain if the file may have the change.
 func (s *Store) write(change func(*bbolt.Tx) error) error {
-	if err := s.file.Update(change); err != nil {
+	err := s.file.Update(change)
+	switch {
+	case errors.Is(err, boltfile.ErrUncertain):
+		return fmt.Errorf("%w: %w", events.ErrUncertain, err)
+	case err != nil:
 		return fmt.Errorf("%w: %w", events.ErrUnavailable, err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package boltfile
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,9 @@ import (
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/regular"
 )
+
+// ErrUncertain is matched by the error of a change that may be in the file, such as after a failed fsync.
+var ErrUncertain = errors.New("it is not known whether the file has the change")
 
 const (
 	fileMode = 0o600
@@ -86,8 +90,8 @@ func (f *File) run(transaction func() error) error {
 	return err
 }
 
-// Update applies a change, grouped with other pending ones. When it returns nil, the change is on disk. change may be called
-// more than once.
+// Update applies a change, grouped with other pending ones. When it returns nil, the change is on disk. Without ErrUncertain, an
+// error means that the file does not have the change. change may be called more than once.
 func (f *File) Update(change func(*bbolt.Tx) error) error {
 	w := &write{change: change, done: make(chan error, 1)}
 	f.mu.Lock()
@@ -115,25 +119,53 @@ func (f *File) Update(change func(*bbolt.Tx) error) error {
 // writeAll writes all changes in one transaction. If that fails, it writes each
 // in its own, so that a change too large for the disk does not affect the others.
 func (f *File) writeAll(all []*write) {
-	together := func(some ...*write) error {
-		return f.run(func() error {
-			return f.DB.Update(func(tx *bbolt.Tx) error {
-				for _, w := range some {
-					if err := w.change(tx); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		})
-	}
-	if len(all) > 1 && together(all...) == nil {
-		for _, w := range all {
-			w.done <- nil
+	unsure := false
+	if len(all) > 1 {
+		err := f.together(all...)
+		if err == nil {
+			for _, w := range all {
+				w.done <- nil
+			}
+			return
 		}
-		return
+		unsure = errors.Is(err, ErrUncertain)
 	}
 	for _, w := range all {
-		w.done <- together(w)
+		err := f.together(w)
+		if err != nil && unsure && !errors.Is(err, ErrUncertain) {
+			err = fmt.Errorf("%w: %w", ErrUncertain, err)
+		}
+		w.done <- err
 	}
+}
+
+// together writes changes in one transaction.
+func (f *File) together(some ...*write) error {
+	id := 0 // of the transaction, once it commits
+	err := f.run(func() error {
+		return f.DB.Update(func(tx *bbolt.Tx) error {
+			for _, w := range some {
+				if err := w.change(tx); err != nil {
+					return err
+				}
+			}
+			id = tx.ID()
+			return nil
+		})
+	})
+	if err != nil && id != 0 && f.reached(id) {
+		return fmt.Errorf("%w: %w", ErrUncertain, err)
+	}
+	return err
+}
+
+// reached reports whether the file may have a transaction whose commit has failed. bbolt writes the page with its id last, so
+// a transaction without it, such as on a full disk, is not in the file.
+func (f *File) reached(id int) bool {
+	last := 0
+	err := f.View(func(tx *bbolt.Tx) error {
+		last = tx.ID()
+		return nil
+	})
+	return err != nil || last >= id
 }
