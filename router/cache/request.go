@@ -43,9 +43,26 @@ func NewRequest(r *http.Request, key Key, arrived time.Time) (Request, bool) {
 	if q.control.malformed {
 		q.control.noCache = true
 	}
-	q.credentials = len(r.Header["Authorization"]) > 0 || len(r.Header["Cookie"]) > 0 || len(r.Header["Proxy-Authorization"]) > 0
+	q.credentials = hasCredentials(r.Header)
 	q.conditional = len(r.Header["If-None-Match"]) > 0 || len(r.Header["If-Modified-Since"]) > 0
 	return q, !q.control.noStore
+}
+
+// hasCredentials reports whether a header may name a user: by a field for that, or by one of a trusted proxy, such as
+// X-Forwarded-User.
+func hasCredentials(h http.Header) bool {
+	for name := range h {
+		switch name {
+		case "Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Auth-Token":
+			return true
+		case "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix":
+		default:
+			if strings.HasPrefix(name, "X-Forwarded-") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // OnlyIfCached reports whether the client wants a stored answer or none.

@@ -1,0 +1,152 @@
+package cache
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// answered is an answer of the modelled service, as a plain reading of the rules needs it.
+type answered struct {
+	at, began time.Time
+	target    string
+	request   http.Header
+	control   string
+	age       int
+	vary      []string
+	changed   int // changes of the target before the request
+}
+
+// mayServe decides from the text of an answer whether it may be the answer to a request, without the code under test.
+func (a *answered) mayServe(q *Request, changed int, now time.Time) string {
+	directives := map[string]int{}
+	for directive := range strings.SplitSeq(a.control, ", ") {
+		name, value, _ := strings.Cut(directive, "=")
+		directives[name], _ = strconv.Atoi(value)
+	}
+	has := func(name string) bool { _, ok := directives[name]; return ok }
+	life, named := directives["max-age"], has("max-age")
+	if has("s-maxage") {
+		life, named = directives["s-maxage"], true
+	}
+	life += directives["stale-while-revalidate"]
+	asked := q.Header.Get("Cache-Control")
+	age := now.Sub(a.at) + a.at.Sub(a.began) + time.Duration(a.age)*time.Second
+	switch {
+	case a.target != q.Key.Target:
+		return "another target"
+	case has("no-store") || has("private") || has("no-cache") || !named:
+		return "not to be kept"
+	case age >= time.Duration(life)*time.Second:
+		return fmt.Sprint("too old: ", age)
+	case a.changed != changed:
+		return "older than a change"
+	case asked == "no-cache" || asked == "max-age=3" && age > 3*time.Second:
+		return "the client refuses it"
+	case (a.request.Get("Cookie") != "" || q.Header.Get("Cookie") != "") && !has("public") && !has("s-maxage"):
+		return "private"
+	}
+	for _, name := range a.vary {
+		if !slices.Equal(a.request.Values(name), q.Header.Values(name)) {
+			return "for other fields"
+		}
+	}
+	return ""
+}
+
+// TestHitsFollowTheRules sends random requests to a service with random answers, at random times, and checks each hit against the
+// model.
+func TestHitsFollowTheRules(t *testing.T) {
+	for seed := range uint64(30) {
+		synctest.Test(t, func(t *testing.T) { follow(t, rand.New(rand.NewPCG(seed, 1))) })
+	}
+}
+
+func FuzzHitsFollowTheRules(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		synctest.Test(t, func(t *testing.T) { follow(t, rand.New(rand.NewPCG(seed, 2))) })
+	})
+}
+
+func follow(t *testing.T, random *rand.Rand) {
+	pick := func(of ...string) string { return of[random.IntN(len(of))] }
+	s := NewStore(1 << 20)
+	c := s.Open("/a")
+	var answers []answered
+	var open []func()
+	changes, hits := map[string]int{}, 0
+	for range 400 {
+		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
+		target := pick("/1", "/2", "/3")
+		if random.IntN(20) == 0 {
+			changes[target]++
+			c.Invalidate(ask(target).Key)
+			continue
+		}
+		if len(open) > 0 && random.IntN(3) == 0 {
+			open[0]()
+			open = open[1:]
+		}
+		q := ask(target, pick("Accept: a", "Accept: b", "X: 1"), pick("X: 2", "Cookie: a=b"), "Cache-Control: "+pick("", "", "", "no-cache", "max-age=3"))
+		found, fill, _ := fetchNow(c, q)
+		if found != nil {
+			_, body := found.Answer(http.Header{})
+			n, err := strconv.Atoi(string(body))
+			require.NoError(t, err)
+			require.Empty(t, answers[n].mayServe(q, changes[target], time.Now()), "%v for %v", answers[n], q.Header)
+			found.Release()
+			hits++
+			continue
+		}
+		if fill == nil {
+			continue
+		}
+		a := answered{
+			began:   time.Now(),
+			target:  target,
+			request: q.Header,
+			control: pick("max-age=5", "max-age=9, public", "max-age=4, stale-while-revalidate=4", "s-maxage=6", "max-age=60, s-maxage=2", "no-store", "max-age=9, private", "max-age=0", "public"),
+			age:     random.IntN(3),
+			changed: changes[target],
+		}
+		if random.IntN(2) == 0 {
+			a.vary = []string{"Accept", "X"}
+		}
+		open = append(open, func() {
+			a.at = time.Now()
+			answers = append(answers, a)
+			h := header("Cache-Control: "+a.control, "Age: "+strconv.Itoa(a.age))
+			if a.vary != nil {
+				h.Set("Vary", strings.Join(a.vary, ","))
+			}
+			fill.Answer(200, h, time.Now())
+			_, _ = fill.Write([]byte(strconv.Itoa(len(answers) - 1)))
+			fill.End(random.IntN(10) > 0, h)
+		})
+		if random.IntN(2) == 0 {
+			open[len(open)-1]()
+			open = open[:len(open)-1]
+		}
+	}
+	for _, end := range open {
+		end()
+	}
+	require.Greater(t, hits, 10)
+	c.Close()
+	requireEmpty(t, s)
+}
+
+// fetchNow is Fetch without waiting.
+func fetchNow(c *Cache, q *Request) (*Hit, *Fill, *Fill) {
+	hit, fill, _, leader := c.fetch(q, time.Now(), false)
+	return hit, fill, leader
+}
