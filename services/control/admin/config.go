@@ -33,6 +33,7 @@ type Deployer interface {
 	Remove(context.Context, routekey.Key) error
 	Rollback(context.Context, routekey.Key) (deploy.Result, error)
 	RollbackTo(context.Context, routekey.Key, registry.Generation) (deploy.Result, error)
+	PurgeCache(routekey.Key) (removed int, err error)
 	RollbackToNumber(context.Context, routekey.Key, registry.Number) (deploy.Result, error)
 }
 

@@ -157,6 +157,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/ready":     {methods: get, serve: h.ready},
 		"/services/hosts":     {methods: get, limiter: reads, serve: h.hosts},
 
+		"/services/cache/purge":   {methods: post, limiter: changes, serve: h.purgeCache},
 		"/services/hosts/drain":   {methods: post, limiter: changes, serve: h.drainHost(true)},
 		"/services/hosts/undrain": {methods: post, limiter: changes, serve: h.drainHost(false)},
 	}

@@ -50,6 +50,8 @@ func needs() map[string]need {
 		"/services/rollback": needDeploy,
 		"/services/trigger":  needDeploy,
 
+		"/services/cache/purge": needDeploy,
+
 		"/services/blob":      needFollow,
 		"/services/catalogue": needFollow,
 

@@ -2,9 +2,11 @@ package deploy
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/cache"
 	"github.com/vespo-dev/vespo/services"
@@ -47,4 +49,16 @@ func (d *Deployer) checkCache(spec services.Spec) (violations problem.Violations
 		violations.Add(schema.FieldCache, "cannot be given together with use: the middleware would not see requests that are answered from the cache")
 	}
 	return violations
+}
+
+// PurgeCache removes the kept answers of a service, of all its versions, and returns their number. Answers on their way are not kept.
+// Its error matches registry.ErrNotFound.
+func (d *Deployer) PurgeCache(key routekey.Key) (removed int, err error) {
+	if d.placementAt(key) == nil {
+		return 0, asProblem("find the service", fmt.Errorf("%w: %s", registry.ErrNotFound, key))
+	}
+	if d.cfg.Cache == nil {
+		return 0, nil
+	}
+	return d.cfg.Cache.Purge(key.String()), nil
 }

@@ -69,6 +69,7 @@ type cli struct {
 	Rollback remote.RollbackCmd `cmd:"" group:"Work with a running server:" help:"Go back to an earlier version of a service."`
 	Trigger  remote.TriggerCmd  `cmd:"" group:"Work with a running server:" help:"Run a schedule of a service now, and show the answer."`
 	Usage    remote.UsageCmd    `cmd:"" group:"Work with a running server:" help:"Show what services cost: requests, processor time, work, memory and bytes."`
+	Cache    remote.CacheCmd    `cmd:"" group:"Work with a running server:" help:"Empty the cache of a service."`
 	KV       remote.KVCmd       `cmd:"" name:"kv" group:"Work with a running server:" help:"List, read and change the key-value stores of a server."`
 	Token    remote.TokenCmd    `cmd:"" group:"Work with a running server:" help:"Make, list and revoke tokens for a server's management API."`
 	Audit    remote.AuditCmd    `cmd:"" group:"Work with a running server:" help:"Show who has changed what."`
