@@ -127,7 +127,7 @@ func (x *exchange) relay() {
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.err = err },
 		ErrorLog:       log.New(io.Discard, "", 0), // the access record has the error
 	}
-	proxy.ServeHTTP(final{&x.client}, x.in)
+	proxy.ServeHTTP(client.Final{Writer: &x.client}, x.in)
 }
 
 // rewrite turns the client's request into that for the other host. The claims about the client are those that the router has
@@ -293,14 +293,4 @@ func (x *exchange) failure(res *accesslog.Result, err error) error {
 	}
 	res.Outcome = accesslog.OutcomeBadAnswer
 	return problem.New(problem.BadGateway, "the service broke off, or its answer could not be used").WithCause(err)
-}
-
-// final passes no "100 Continue" on: the server sends it when the body is read, if the client waits for it.
-type final struct{ *client.Writer }
-
-// WriteHeader implements http.ResponseWriter.
-func (w final) WriteHeader(status int) {
-	if status != http.StatusContinue {
-		w.Writer.WriteHeader(status)
-	}
 }

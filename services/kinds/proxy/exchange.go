@@ -140,7 +140,7 @@ func (x *exchange) forward() {
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.err = err },
 		ErrorLog:       log.New(io.Discard, "", 0), // the access record has the error
 	}
-	proxy.ServeHTTP(x.client, x.in)
+	proxy.ServeHTTP(client.Final{Writer: x.client}, x.in)
 }
 
 // rewrite turns the client's request into the upstream's. The upstream is chosen later, in RoundTrip.

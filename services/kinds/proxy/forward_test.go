@@ -245,6 +245,24 @@ func TestContinueIsTheUpstreamsToSay(t *testing.T) {
 	}
 }
 
+// TestContinueThatNobodyAskedFor sends a whole request to an upstream that answers it with "100 Continue" all the same. An early
+// hint is passed on.
+func TestContinueThatNobodyAskedFor(t *testing.T) {
+	f := newFront(t, proxy.Config{})
+	up := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusContinue)
+		w.WriteHeader(http.StatusEarlyHints)
+	})
+	f.to("/", up.URL)
+	conn, err := net.Dial("tcp", f.Addr)
+	require.NoError(t, err)
+	defer conn.Close()
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+	from := bufio.NewReader(conn)
+	require.Equal(t, "HTTP/1.1 103 Early Hints", readHeader(from))
+	require.Equal(t, "HTTP/1.1 200 OK", readHeader(from))
+}
+
 func TestAnswerToHead(t *testing.T) {
 	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "12345") })

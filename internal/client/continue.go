@@ -33,3 +33,14 @@ func (w *inviting) Write(p []byte) (int, error) {
 
 // Unwrap is for http.ResponseController.
 func (w *inviting) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Final passes no "100 Continue" of another server on: the own server sends it when the body is read, if the client waits for it.
+// With both, a client would get two.
+type Final struct{ *Writer }
+
+// WriteHeader implements http.ResponseWriter.
+func (w Final) WriteHeader(status int) {
+	if status != http.StatusContinue {
+		w.Writer.WriteHeader(status)
+	}
+}
