@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -147,4 +148,27 @@ func TestDrainWaits(t *testing.T) {
 	out, err = a.vespo("", "hosts", "drain", address, "--wait", "1m")
 	require.NoError(t, err, out)
 	require.Equal(t, address+" is being drained\n"+address+" has nothing in progress\n", out)
+}
+
+// TestCutOffHostsAreNotDrained stops a host that has announced that it has nothing in progress. It does not count as drained while its
+// lease goes on, and does when it announces that again.
+func TestCutOffHostsAreNotDrained(t *testing.T) {
+	server := etcdtest.Start(t)
+	url := server.URL("cut") + "?lease=1m"
+	a, b := newHost(t, url), newHost(t, url)
+	address := a.listenForPeers()
+	a.start()
+	b.start()
+	out, err := b.vespo("", "hosts", "drain", address)
+	require.NoError(t, err, out)
+	b.eventually(func() bool {
+		return strings.Contains(b.body("/services/hosts"), `"work":{"requests":0,"leases":0,"events":0}`)
+	})
+	require.NoError(t, a.program.Process.Signal(syscall.SIGSTOP))
+	out, err = b.vespo("", "hosts", "drain", address, "--wait", "8s")
+	require.Error(t, err)
+	require.Contains(t, out, "may be cut off from the store")
+	require.NoError(t, a.program.Process.Signal(syscall.SIGCONT))
+	out, err = b.vespo("", "hosts", "drain", address, "--wait", "1m")
+	require.NoError(t, err, out)
 }

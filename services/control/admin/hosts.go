@@ -32,11 +32,12 @@ type Host struct {
 	FreeSlots   int       `json:"free_slots"`            // of these, some seconds ago
 	Draining    bool      `json:"draining,omitempty"`    // it is not ready, and takes no work that one host alone does
 	Work        *HostWork `json:"work,omitempty"`        // of a host that is being drained and knows it
+	Told        uint64    `json:"told,omitempty"`        // times that such a host has announced its work since its start, one a second
 	Away        bool      `json:"away,omitempty"`        // it has a mark, and is not there: no other member is set
 	Own         bool      `json:"own,omitempty"`         // the host that answers
 }
 
-// HostWork is what a host has begun and not ended, about a second ago.
+// HostWork is what a host has begun and not ended, when Told was last counted up.
 type HostWork struct {
 	Requests int `json:"requests"` // of clients, also waiting ones
 	Leases   int `json:"leases"`   // requests of its queues that workers hold

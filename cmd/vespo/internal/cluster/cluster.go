@@ -91,6 +91,7 @@ type Member struct {
 	FreeSlots   int                 `json:"free_slots,omitempty"`  // of these, some seconds ago
 	Drained     bool                `json:"drained,omitempty"`     // it knows that it is to be drained
 	Work        Work                `json:"work,omitzero"`         // in progress; announced by a host with Drained alone
+	Told        uint64              `json:"told,omitempty"`        // announcements with Drained since the start: Work is as old as the last change
 }
 
 // Work is what a host has begun and not ended.

@@ -91,6 +91,7 @@ type Node struct {
 
 	mu     sync.Mutex
 	self   Member                    // guarded by mu
+	told   uint64                    // guarded by mu: announcements of work
 	hosts  map[string]*peerHost      // guarded by mu, by address
 	holds  map[registry.Digest]*hold // guarded by mu
 	slots  slots                     // guarded by mu
@@ -184,7 +185,7 @@ func (n *Node) Announce(ctx context.Context) {
 	n.watchStore(ctx)
 }
 
-// Self returns the announcement of this host.
+// Self returns the announcement of this host. While it is drained, each differs from the last, so that others see how old it is.
 func (n *Node) Self() Member {
 	slots := n.readSlots()
 	work, drained := n.ownWork()
@@ -192,6 +193,10 @@ func (n *Node) Self() Member {
 	defer n.mu.Unlock()
 	n.self.Slots, n.self.FreeSlots = slots.all, slots.free
 	n.self.Work, n.self.Drained = work, drained
+	if n.self.Told = 0; drained {
+		n.told++
+		n.self.Told = n.told
+	}
 	return n.self
 }
 

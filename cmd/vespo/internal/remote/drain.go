@@ -10,8 +10,24 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
 
-// quietTime is how long a host must have nothing in progress until it counts as drained. Hosts announce that every second.
-const quietTime = 3 * time.Second
+// quietTimes is how often a host must announce that it has nothing in progress until it counts as drained, one time after the other.
+// Hosts announce that every second.
+const quietTimes = 3
+
+// quiet counts the announcements of a host that has nothing in progress.
+type quiet struct {
+	started time.Time // of the host
+	first   uint64    // announcement
+	counts  bool
+}
+
+// over reports whether the host has been quiet for long enough.
+func (q *quiet) over(h *oneHost) bool {
+	if !q.counts || !q.started.Equal(h.Started) || h.Told < q.first {
+		*q = quiet{started: h.Started, first: h.Told, counts: true}
+	}
+	return h.Told-q.first >= quietTimes
+}
 
 // hostWork is what a host has begun and not ended.
 type hostWork struct {
@@ -31,20 +47,20 @@ func (c *HostsDrainCmd) await(ctx context.Context) error {
 	defer stop()
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
-	var quiet time.Time // when the host was first seen without work; zero: it has some
+	var calm quiet
 	last := errors.New("the server has not answered")
 	for {
-		left, err := c.left(waiting, client)
+		host, left, err := c.left(waiting, client)
 		switch {
 		case waiting.Err() != nil:
 		case err != nil:
-			last, quiet = err, time.Time{}
+			last, calm = err, quiet{}
 		case left != "":
-			last, quiet = errors.New(left), time.Time{}
-		case quiet.IsZero():
-			last, quiet = errors.New("it has nothing in progress, but not for long"), time.Now()
-		case time.Since(quiet) >= quietTime:
+			last, calm = errors.New(left), quiet{}
+		case calm.over(host):
 			return nil
+		default:
+			last = errors.New("it had nothing in progress when it last announced that, but not for long: it may be cut off from the store since")
 		}
 		select {
 		case <-again.C:
@@ -57,29 +73,31 @@ func (c *HostsDrainCmd) await(ctx context.Context) error {
 	}
 }
 
-// left returns what the host has not ended, in words; "" if it has nothing in progress.
-func (c *HostsDrainCmd) left(ctx context.Context, client *Client) (string, error) {
+// left returns the host, and what it has not ended, in words; "" if it has nothing in progress.
+func (c *HostsDrainCmd) left(ctx context.Context, client *Client) (h *oneHost, left string, err error) {
 	ctx, stop := context.WithTimeout(ctx, answerTimeout)
 	defer stop()
 	a, err := client.Get(ctx, "/services/hosts", nil)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	var all hosts
 	if err := a.Decode(&all); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	i := slices.IndexFunc(all.Hosts, func(h oneHost) bool { return h.Address == c.Host })
-	switch {
-	case i < 0 || all.Hosts[i].Away:
-		return "it is not up, so it is not known whether it has ended what it had begun", nil
-	case !all.Hosts[i].Draining:
-		return "its mark was removed", nil
-	case all.Hosts[i].Work == nil:
-		return "it does not know yet that it is being drained", nil
-	case *all.Hosts[i].Work == hostWork{}:
-		return "", nil
+	if i < 0 || all.Hosts[i].Away {
+		return nil, "it is not up, so it is not known whether it has ended what it had begun", nil
 	}
-	w := all.Hosts[i].Work
-	return fmt.Sprintf("in progress are requests: %d, leases of its queues: %d, events: %d", w.Requests, w.Leases, w.Events), nil
+	h = &all.Hosts[i]
+	switch {
+	case !h.Draining:
+		return h, "its mark was removed", nil
+	case h.Work == nil:
+		return h, "it does not know yet that it is being drained", nil
+	case *h.Work == hostWork{}:
+		return h, "", nil
+	}
+	w := h.Work
+	return h, fmt.Sprintf("in progress are requests: %d, leases of its queues: %d, events: %d", w.Requests, w.Leases, w.Events), nil
 }

@@ -42,6 +42,7 @@ type oneHost struct {
 	FreeSlots   int       `json:"free_slots"`
 	Draining    bool      `json:"draining"`
 	Work        *hostWork `json:"work"` // nil: the host does not know yet that it is being drained
+	Told        uint64    `json:"told"`
 	Away        bool      `json:"away"`
 }
 

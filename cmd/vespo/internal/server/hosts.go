@@ -40,6 +40,7 @@ func (c *core) hosts() admin.HostsReader {
 				FreeSlots:   m.FreeSlots,
 				Draining:    slices.Contains(view.Drained, m.Address),
 				Work:        workOf(m),
+				Told:        m.Told,
 				Own:         m.Address == c.node.Address(),
 			})
 		}
