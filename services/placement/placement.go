@@ -3,9 +3,11 @@
 package placement
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -62,6 +64,20 @@ func (p Placement) String() string {
 		words = append(words, fmt.Sprintf("--replicas %d", p.Replicas))
 	}
 	return strings.Join(words, " ")
+}
+
+// EqualBut reports whether two manifests are equal but for the placement.
+func EqualBut(a, b registry.Manifest) bool {
+	without := func(m registry.Manifest) (fields map[string]json.RawMessage) {
+		if json.Unmarshal([]byte(m), &fields) != nil {
+			return nil
+		}
+		delete(fields, schema.FieldOn)
+		delete(fields, schema.FieldReplicas)
+		return fields
+	}
+	x, y := without(a), without(b)
+	return x != nil && y != nil && maps.EqualFunc(x, y, func(p, q json.RawMessage) bool { return bytes.Equal(p, q) })
 }
 
 // Check returns the violations of the fields of a manifest.

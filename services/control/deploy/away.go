@@ -152,6 +152,21 @@ func (s standIn) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.
 // Retire implements services.Retirer.
 func (s standIn) Retire() { s.to.Retire() }
 
+// onlyMoves reports whether a version is served by other hosts, before and after a transaction, and differs from the one before in
+// its placement alone. It need not be prepared here, unless it has to answer smoke requests.
+func (d *Deployer) onlyMoves(t *transaction, s registry.Service) bool {
+	served := d.placementAt(s.Key)
+	if !served.away() || d.holds(s) || len(t.smoke[s.Key]) > 0 {
+		return false
+	}
+	before, v := served.service.Current, s.Current
+	if !hosts.EqualBut(v.Manifest, before.Manifest) {
+		return false
+	}
+	v.Manifest = before.Manifest
+	return v.SameContent(before)
+}
+
 // definitionOf identifies how a service is served: its versions that get requests, and their shares.
 func definitionOf(s registry.Service) string {
 	h := sha256.New()

@@ -154,6 +154,35 @@ func TestTrialsAreJudgedByTheirHosts(t *testing.T) {
 	require.Equal(t, a, trials[0].Service.Key)
 }
 
+// TestMovesAreNotPrepared changes the placement of a service of another host: this one need not prepare the version again.
+func TestMovesAreNotPrepared(t *testing.T) {
+	all := &fewHosts{}
+	all.label.Store("here")
+	h := booted(t, t.TempDir(), func(c *Config) { c.Hosts = all })
+	a := routekey.MustParse("/a")
+	_, err := h.Add(t.Context(), on(a, "text", "there"))
+	require.NoError(t, err)
+	h.kind.failAt("prepare", func(context.Context) error { return errInjected })
+	moved := on(a, "text", "there")
+	moved.Manifest = `{"on":["there"],"replicas":2}`
+	result, err := h.Add(t.Context(), moved)
+	require.NoError(t, err)
+	require.Equal(t, services.StateElsewhere, result.Status.State)
+	require.Equal(t, "there", h.told("/a"))
+	_, err = h.Add(t.Context(), on(a, "other", "there"))
+	require.ErrorIs(t, err, errInjected)
+	changed := on(a, "text", "there")
+	changed.Manifest = `{"on":["there"],"timeout":"1s"}`
+	_, err = h.Add(t.Context(), changed)
+	require.ErrorIs(t, err, errInjected)
+	_, err = h.Add(t.Context(), on(a, "text", "here"))
+	require.ErrorIs(t, err, errInjected, "it comes here")
+	h.kind.failAt("prepare", nil)
+	_, err = h.Add(t.Context(), on(a, "text", "here"))
+	require.NoError(t, err)
+	require.Equal(t, "text", h.told("/a"))
+}
+
 func TestPlacementNeedsHosts(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	_, err := h.Add(t.Context(), on(routekey.MustParse("/a"), "text", "here"))

@@ -108,7 +108,7 @@ func (d *Deployer) prepareOne(ctx context.Context, t *transaction, p *prepared) 
 	} else if spec, p.err = withContent(*p.spec); p.err == nil && !t.dryRun {
 		p.release, p.err = d.putBlobs(ctx, spec)
 	}
-	if p.err == nil {
+	if p.err == nil && !d.onlyMoves(t, p.service) {
 		d.prepareSpec(ctx, t.patience, p, spec)
 	}
 }

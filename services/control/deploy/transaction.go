@@ -230,7 +230,8 @@ func (d *Deployer) holdsAll(t *transaction, s registry.Service) bool {
 	served := d.placementAt(s.Key)
 	return !slices.ContainsFunc(s.Live(), func(n registry.Number) bool {
 		l := served.at(n)
-		return t.prepared[versionKey{s.Key, n}] == nil && l != nil && l.away
+		own := t.prepared[versionKey{s.Key, n}]
+		return (own == nil || own.deployment == nil) && l != nil && l.away
 	})
 }
 
