@@ -49,23 +49,6 @@ func (p Placement) Fits(labels []string) bool {
 	return !slices.ContainsFunc(p.On, func(want string) bool { return !slices.Contains(labels, want) })
 }
 
-// Equal reports whether both select the same hosts.
-func (p Placement) Equal(o Placement) bool {
-	return p.Replicas == o.Replicas && slices.Equal(p.On, o.On)
-}
-
-// String returns the placement as in the flags.
-func (p Placement) String() string {
-	var words []string
-	for _, label := range p.On {
-		words = append(words, "--on "+label)
-	}
-	if p.Replicas > 0 {
-		words = append(words, fmt.Sprintf("--replicas %d", p.Replicas))
-	}
-	return strings.Join(words, " ")
-}
-
 // EqualBut reports whether two manifests are equal but for the placement.
 func EqualBut(a, b registry.Manifest) bool {
 	without := func(m registry.Manifest) (fields map[string]json.RawMessage) {

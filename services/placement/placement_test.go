@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
 )
 
 func TestPlacementsSelectHosts(t *testing.T) {
@@ -13,12 +15,19 @@ func TestPlacementsSelectHosts(t *testing.T) {
 	require.True(t, Of(`{"on":7}`).IsZero())
 	p := Of(`{"on":["zone=a","gpu"],"replicas":2}`)
 	require.Equal(t, Placement{On: []string{"zone=a", "gpu"}, Replicas: 2}, p)
-	require.Equal(t, "--on zone=a --on gpu --replicas 2", p.String())
-	require.True(t, p.Equal(Of(`{"replicas":2,"on":["zone=a","gpu"]}`)))
 	require.True(t, p.Fits([]string{"gpu", "x", "zone=a"}))
 	require.False(t, p.Fits([]string{"gpu", "zone=b"}))
 	require.False(t, p.Fits(nil))
 	require.True(t, Placement{Replicas: 1}.Fits(nil))
+}
+
+func TestEqualButPlacement(t *testing.T) {
+	a := registry.Manifest(`{"on":["gpu"],"timeout":"1s"}`)
+	require.True(t, EqualBut(a, `{"timeout":"1s"}`))
+	require.True(t, EqualBut(a, `{"replicas":2,"timeout":"1s"}`))
+	require.False(t, EqualBut(a, `{"on":["gpu"]}`))
+	require.False(t, EqualBut(a, `{"on":["gpu"],"timeout":"2s"}`))
+	require.False(t, EqualBut(a, `{`))
 }
 
 func TestLabelsAreChecked(t *testing.T) {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -128,4 +129,25 @@ func TestHostsAreKnownWithoutTheStore(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, again.recalled, 1)
 	require.Equal(t, "d:1", again.recalled[0].address)
+}
+
+// BenchmarkHolders looks up the holders of a service, as each forwarded request does.
+func BenchmarkHolders(b *testing.B) {
+	for _, hosts := range []int{3, 30} {
+		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
+			store := &listed{}
+			for i := range hosts - 1 {
+				store.members = append(store.members, Member{Address: fmt.Sprintf("b%d:1", i), Certificate: "1", Token: "1", Labels: []string{"zone=a", "on"}, Places: true})
+			}
+			n, err := NewNode(NodeConfig{Store: store, Address: "a:1", Log: slog.New(slog.DiscardHandler)})
+			require.NoError(b, err)
+			defer n.Close()
+			_, err = n.look(b.Context())
+			require.NoError(b, err)
+			on := placement.Placement{On: []string{"on"}, Replicas: 2}
+			for b.Loop() {
+				n.holders("/service", on)
+			}
+		})
+	}
 }
