@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -60,4 +61,33 @@ func TestEventsRunOnTheirHosts(t *testing.T) {
 	c.eventually(func() bool { return served(c) >= each && none(c) })
 	require.Equal(t, passed, tried())
 	require.NotContains(t, a.log.String()+c.log.String(), "dead letter")
+}
+
+// TestEventsOfTheFile starts a host with an engine after it has accepted an event without one. The log names the event and the remedy.
+func TestEventsOfTheFile(t *testing.T) {
+	engine, api := enginetest.StartPostgres(t), freeAddress(t)
+	began, end := make(chan struct{}, 10), make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		began <- struct{}{}
+		<-end
+	}))
+	defer upstream.Close()
+	defer close(end)
+	client := &http.Client{Timeout: 30 * time.Second}
+	defer client.CloseIdleConnections()
+	h := newKVHost(t)
+	h.args = append(h.args, "--lambda-listen", api)
+	h.start()
+	h.addReceiver(upstream.URL)
+	status, answer := invoke(client, "http://"+api, "Event", "waits")
+	require.Equal(t, http.StatusAccepted, status, answer)
+	<-began
+	h.kill()
+	h.startQueues("postgres://postgres@" + engine.Address + "/postgres")
+	require.Contains(t, h.log.String(), "start once without --queues to run them")
+	require.Contains(t, h.log.String(), "events=1")
+	require.Contains(t, h.body("/services/metrics"), "\nvespo_lambda_events 0\n")
+	h.kill()
+	h.start()
+	<-began // the file has it still
 }

@@ -126,7 +126,7 @@ func fill(t *testing.T, dir string) (free func()) {
 	return func() { require.NoError(t, os.Remove(name)) }
 }
 
-// TestFullDisk fills the disk of a store. Events are refused, those that are stored keep their leases, and nothing is lost.
+// TestFullDisk fills the disk of a store. Events are refused; stored ones keep their leases and survive.
 func TestFullDisk(t *testing.T) {
 	dir := small(t)
 	path := filepath.Join(dir, "events.db")

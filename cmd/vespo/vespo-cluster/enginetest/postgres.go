@@ -59,6 +59,13 @@ func startPostgres(t testing.TB, options func(dir string) []string) *Postgres {
 	return p
 }
 
+// HasPostgres reports whether PostgreSQL is installed.
+func HasPostgres() bool {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	_, missing := exec.LookPath("initdb")
+	return err == nil && (len(found) > 0 || missing == nil)
+}
+
 // postgresPrograms returns initdb and postgres, which Debian keeps out of the PATH.
 func postgresPrograms(t testing.TB) (initdb, server string) {
 	t.Helper()

@@ -33,7 +33,7 @@ func TestFigures(t *testing.T) {
 	if !*figures {
 		t.Skip("needs -figures, and takes some minutes")
 	}
-	l := newLab(t, 1)
+	l := newLab(t, 1, nil)
 	l.rest()
 	l.spread("a redirect", false)
 	l.spread("a module", true)
@@ -53,10 +53,10 @@ func (l *lab) row(what, format string, args ...any) {
 
 // rest compares hosts without services: those of a cluster, and one with a catalogue of its own.
 func (l *lab) rest() {
-	alone := newHost(l.t, 3, l.network, l.members, l.hosts[0].versions, filepath.Join(l.t.TempDir(), "data"))
+	alone := newHost(l.t, 3, l.network, l.members, l.hosts[0].versions, filepath.Join(l.t.TempDir(), "data"), "")
 	for i := 0; i < len(alone.args); {
 		switch alone.args[i] {
-		case "--store", "--peer-listen", "--peer-address":
+		case "--store", "--peer-listen", "--peer-address", "--label":
 			alone.args = slices.Delete(alone.args, i, i+2)
 		default:
 			i++
@@ -194,7 +194,7 @@ const joinTime = 15 * time.Minute
 
 // join starts a host without data, and measures the time until it serves all.
 func (l *lab) join(n int) {
-	h := newHost(l.t, 4, l.network, l.members, l.hosts[0].versions, filepath.Join(l.t.TempDir(), "data"))
+	h := newHost(l.t, 4, l.network, l.members, l.hosts[0].versions, filepath.Join(l.t.TempDir(), "data"), "")
 	h.path = h.versions[0]
 	began := time.Now()
 	h.run()

@@ -26,6 +26,7 @@ type host struct {
 	process
 	number   int
 	url      string
+	api      string // of Lambda
 	data     string
 	clock    string // file with the shift of its wall clock
 	versions [2]string
@@ -38,7 +39,7 @@ type host struct {
 }
 
 // newHost returns a host, which is not started.
-func newHost(t *testing.T, number int, network *mesh.Mesh, all []*member, versions [2]string, data string) *host {
+func newHost(t *testing.T, number int, network *mesh.Mesh, all []*member, versions [2]string, data, engine string) *host {
 	t.Helper()
 	name := fmt.Sprintf("host%d", number)
 	var links []string
@@ -58,6 +59,14 @@ func newHost(t *testing.T, number int, network *mesh.Mesh, all []*member, versio
 	h.args = []string{"serve", "--no-config-file", "--listen", address, "--admin-listen", "off", "--worker-listen", "127.0.0.1:0",
 		"--data", data, "--slots", "4", "--store", "etcd://" + strings.Join(links, ",") + "/proof?timeout=2s&lease=5s",
 		"--peer-listen", peer, "--peer-address", link, "--log", "text"}
+	if number < pair {
+		h.args = append(h.args, "--label", pairLabel)
+	}
+	if engine != "" {
+		api := freePort(t)
+		h.api = "http://" + api
+		h.args = append(h.args, "--lambda-listen", api, "--queues", "postgres://postgres@"+engine+"/postgres?timeout=2s")
+	}
 	t.Cleanup(h.kill)
 	h.disturbed.Store(1)
 	return h

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/enginetest"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/proof/history"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/proof/mesh"
 )
@@ -36,6 +37,8 @@ type lab struct {
 	hosts   []*host
 	disk    string // of the last host; empty: it has none of its own
 	clients *clients
+	engine  *enginetest.Postgres // of events; nil: none
+	events  *eventClients        // nil: none
 
 	tried   map[string]int // by name of the fault
 	flipped int            // bits
@@ -43,10 +46,16 @@ type lab struct {
 	filled  []string       // contents of the services of TestFigures
 }
 
-// newLab starts a cluster.
-func newLab(t *testing.T, seed uint64) *lab {
+// newLab starts a cluster. Its hosts share the events in an engine, unless that is nil.
+func newLab(t *testing.T, seed uint64, engine *enginetest.Postgres) *lab {
 	t.Helper()
-	l := &lab{t: t, random: rand.New(rand.NewPCG(seed, 0)), network: mesh.New(), disk: mountDisk(t), tried: make(map[string]int)}
+	l := &lab{t: t, random: rand.New(rand.NewPCG(seed, 0)), network: mesh.New(), disk: mountDisk(t), engine: engine, tried: make(map[string]int)}
+	link := ""
+	if engine != nil {
+		var err error
+		link, err = l.network.Link(engineName, engine.Address)
+		require.NoError(t, err)
+	}
 	versions := build(t)
 	t.Cleanup(l.network.Close)
 	l.members = startMembers(t, l.network)
@@ -57,11 +66,14 @@ func newLab(t *testing.T, seed uint64) *lab {
 		if number == 2 && l.disk != "" {
 			data = filepath.Join(l.disk, "data")
 		}
-		h := newHost(t, number, l.network, l.members, versions, data)
+		h := newHost(t, number, l.network, l.members, versions, data, link)
 		h.start()
 		l.hosts = append(l.hosts, h)
 	}
 	l.clients = newClients(t, l.hosts)
+	if engine != nil {
+		l.events = newEventClients(t, l.clients)
+	}
 	return l
 }
 
@@ -71,7 +83,14 @@ func TestProof(t *testing.T) {
 		*seed = rand.Uint64()
 	}
 	t.Logf("seed %d", *seed)
-	l := newLab(t, *seed)
+	var engine *enginetest.Postgres
+	if enginetest.HasPostgres() {
+		engine = enginetest.StartPostgres(t)
+	} else {
+		t.Log("no events: there is no PostgreSQL")
+	}
+	l := newLab(t, *seed, engine)
+	l.settle() // a host without a copy of the catalogue cannot start without etcd
 	for done := 0; done < *rounds; {
 		n := min(settleRounds, *rounds-done)
 		l.rounds(n)
@@ -98,7 +117,11 @@ func (l *lab) rounds(n int) {
 		running.Go(func() { l.clients.run(random, stop) })
 	}
 	for _, h := range l.hosts {
-		running.Go(func() { l.clients.look(h, stop) })
+		running.Go(func() { l.clients.look(h, ownServices(), stop) })
+		running.Go(func() { l.clients.look(h, placedServices(), stop) })
+		if l.events != nil {
+			running.Go(func() { l.events.run(h, stop) })
+		}
 	}
 	for range n {
 		f := l.draw()
@@ -123,8 +146,8 @@ func (l *lab) draw() fault {
 // settle makes a last change of each service, and waits until all hosts serve it and are announced.
 func (l *lab) settle() {
 	l.t.Helper()
-	for n := range services {
-		service, from := serviceName(n), l.hosts[n%len(l.hosts)]
+	for n, service := range allServices() {
+		from := l.hosts[n%len(l.hosts)]
 		var last history.Change
 		from.eventually("a change without a fault", func() bool {
 			last = l.clients.deploy(from, service, n%2 == 0)
@@ -133,6 +156,9 @@ func (l *lab) settle() {
 		for _, h := range l.hosts {
 			h.eventually(fmt.Sprintf("it serves %+v", last), func() bool { return l.clients.see(h, service) == last.Content })
 		}
+	}
+	if l.events != nil {
+		l.events.settle()
 	}
 	l.hosts[0].eventually("all hosts are announced, and serve all", func() bool {
 		hosts := l.hosts[0].get("/services/hosts")
@@ -146,6 +172,9 @@ func (l *lab) history() *history.History {
 	defer l.clients.mu.Unlock()
 	h := l.clients.history
 	h.Commits = commits(l.t, l.etcd, l.clients.contents)
+	if l.events != nil {
+		h.Events = l.events.all()
+	}
 	return &h
 }
 
@@ -184,4 +213,5 @@ func (l *lab) report(found []string) {
 	counts := h.Counts()
 	require.Greater(l.t, counts.Acknowledged, *rounds)
 	require.Greater(l.t, counts.Sights, 10**rounds)
+	require.True(l.t, l.events == nil || counts.Accepted > *rounds)
 }

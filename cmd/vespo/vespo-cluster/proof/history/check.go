@@ -30,7 +30,20 @@ func (h *History) Check() []string {
 	c.commits()
 	c.realTime()
 	c.sights()
+	c.events()
 	return c.found
+}
+
+// events requires that each accepted event has run, and no refused one.
+func (c *checker) events() {
+	for _, e := range c.Events {
+		switch {
+		case e.Outcome == Acknowledged && e.Runs == 0:
+			c.fail("the event %s was accepted and has not run", e.ID)
+		case e.Outcome == Refused && e.Runs > 0:
+			c.fail("the event %s was refused and has run", e.ID)
+		}
+	}
 }
 
 func (c *checker) fail(format string, args ...any) {

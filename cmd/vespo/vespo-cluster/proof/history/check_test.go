@@ -41,12 +41,13 @@ func right() *History {
 			{Service: "s", Host: 1, Life: 1, Began: 15, Ended: 16},
 			{Service: "s", Host: 1, Life: 1, Began: 16, Ended: 18, Content: "c"},
 		},
+		Events: []Event{{ID: "once", Runs: 1}, {ID: "twice", Runs: 2}, {ID: "refused", Outcome: Refused}, {ID: "unknown", Outcome: Unknown, Runs: 1}},
 	}
 }
 
 func TestRightHistory(t *testing.T) {
 	require.Empty(t, right().Check())
-	require.Equal(t, Counts{Acknowledged: 5, Refused: 1, Unknown: 1, Commits: 6, Sights: 10, Excused: 1}, right().Counts())
+	require.Equal(t, Counts{Acknowledged: 5, Refused: 1, Unknown: 1, Commits: 6, Sights: 10, Excused: 1, Accepted: 2, Repeated: 1}, right().Counts())
 	lost := right()
 	lost.Commits = slices.Delete(lost.Commits, 4, 5) // its client does not know
 	lost.Sights = lost.Sights[:9]
@@ -74,6 +75,21 @@ func TestNotReady(t *testing.T) {
 	refused.Life = 1
 	h.Sights = append(h.Sights[:9:9], refused, Sight{Service: "s", Host: 1, Life: 1, Began: 34, Ended: 35, Content: "b"})
 	require.Len(t, h.Check(), 1, "it had seen the removal")
+}
+
+// TestPlaced lets a request for a service of other hosts fail, and be answered by one of these that has an earlier version.
+func TestPlaced(t *testing.T) {
+	h := right()
+	h.Sights = append(h.Sights,
+		Sight{Service: "t", Host: 1, Began: 30, Ended: 31, Placed: true},
+		Sight{Service: "t", Host: 1, Began: 32, Ended: 33, Placed: true, Content: "d"},
+		Sight{Service: "t", Host: 1, Began: 34, Ended: 35, Placed: true, Failure: "503"})
+	require.Empty(t, h.Check())
+	require.Equal(t, 1, h.Counts().Placed)
+	h.Sights = append(h.Sights, Sight{Service: "t", Host: 1, Began: 36, Ended: 37, Placed: true})
+	require.Empty(t, h.Check())
+	h.Sights = append(h.Sights, Sight{Service: "t", Host: 1, Began: 38, Ended: 39, Placed: true, Content: "no"})
+	require.Len(t, h.Check(), 1, "it was never committed")
 }
 
 // TestWrongHistories makes each kind of violation in a right history.
@@ -104,6 +120,8 @@ func TestWrongHistories(t *testing.T) {
 		"behind its own answer":       {func(h *History) { saw(h, Sight{Service: "t", Host: 1, Began: 30, Ended: 31}) }, "went back"},
 		"served before it was known":  {func(h *History) { saw(h, Sight{Service: "t", Host: 0, Began: 0, Ended: 1, Content: "d"}) }, "not deployed before"},
 		"served what no client knows": {func(h *History) { saw(h, Sight{Service: "t", Host: 0, Began: 30, Ended: 31, Content: "x"}) }, "not deployed before"},
+		"event that is lost":          {func(h *History) { h.Events[0].Runs = 0 }, "has not run"},
+		"event that was refused":      {func(h *History) { h.Events[2].Runs = 1 }, "was refused and has run"},
 		"absent before, then removed": {func(h *History) { saw(h, Sight{Service: "s", Host: 0, Began: 10, Ended: 11}); h.Sights[5].Began = 40 }, "went back"},
 	}
 	for name, c := range wrong {

@@ -1,6 +1,6 @@
 // Package history decides whether what clients have seen of a catalogue with several hosts agrees with the order of its
 // commits: no acknowledged change is lost, no refused one is made or served, every host serves committed versions in
-// their order, and no request fails without an excuse.
+// their order, no request fails without an excuse, and each accepted event has run.
 package history
 
 // Action is what a change does.
@@ -48,6 +48,14 @@ type Sight struct {
 	Failure    string // what the client had in place of an answer; empty: none
 	Excused    bool   // the host was dead or stopped meanwhile
 	NotReady   bool   // the failure says that the host cannot serve the service
+	Placed     bool   // other hosts may serve it: a fault of these, or of the network between, excuses a failure
+}
+
+// Event is an asynchronous invocation.
+type Event struct {
+	ID      string
+	Outcome Outcome
+	Runs    int // that have begun
 }
 
 // Commit is a change of one service in the store.
@@ -62,6 +70,7 @@ type History struct {
 	Changes []Change
 	Sights  []Sight
 	Commits []Commit
+	Events  []Event
 }
 
 // Counts describes a history.
@@ -71,6 +80,8 @@ type Counts struct {
 	Sights                         int
 	Excused                        int // failed requests to dead and stopped hosts
 	NotReady                       int // failed requests for new services that a host could not get
+	Placed                         int // failed requests for services of other hosts
+	Accepted, Repeated             int // accepted events, and events with several runs
 }
 
 // Counts returns the counts of the history.
@@ -90,8 +101,18 @@ func (h *History) Counts() (c Counts) {
 		case s.Failure == "":
 		case s.Excused:
 			c.Excused++
+		case s.Placed:
+			c.Placed++
 		case s.NotReady:
 			c.NotReady++
+		}
+	}
+	for _, e := range h.Events {
+		if e.Outcome == Acknowledged {
+			c.Accepted++
+		}
+		if e.Runs > 1 {
+			c.Repeated++
 		}
 	}
 	c.Commits, c.Sights = len(h.Commits), len(h.Sights)
