@@ -30,9 +30,9 @@ type caching struct {
 }
 
 // fromCache answers the request from the cache of its service. It reports false if the service has to answer; the answer is recorded
-// then if it may be. Requests of the server itself, and requests for a report of their costs, are left alone.
+// then if it may be. Requests of the server itself are left alone. A request for a report of its costs always reaches the service.
 func (x *exchange) fromCache(c *cache.Cache) (done bool, err error) {
-	if x.only != "" || x.writer.report != nil {
+	if x.only != "" {
 		return false, nil
 	}
 	r := x.request.Request
@@ -40,7 +40,7 @@ func (x *exchange) fromCache(c *cache.Cache) (done bool, err error) {
 	k := &caching{cache: c, key: key}
 	x.writer.caching = k
 	q, ok := cache.NewRequest(r, key, time.Now())
-	if !ok || !exact {
+	if !ok || !exact || x.writer.report != nil {
 		c.Pass()
 		k.unsafe = !safe(r.Method)
 		k.pass(x, cache.WhyBypass)

@@ -15,7 +15,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/cache"
@@ -167,6 +169,15 @@ func TestUnsafeRequestsInvalidate(t *testing.T) {
 	c.get("POST", path)
 	_, body, _ = c.get("GET", path)
 	require.Equal(t, "run 4", body)
+	c.mayReport = func(*Request, routekey.Key, []string) error { return nil }
+	answer, body, _ := c.get("PUT", path, httpfield.ReportHeader+": 1")
+	require.Equal(t, "run 5", body)
+	require.Equal(t, "vespo; fwd=method", answer.Header.Get("Cache-Status"))
+	answer, body, _ = c.get("GET", path, httpfield.ReportHeader+": 1")
+	require.Equal(t, "run 6", body)
+	require.Equal(t, "vespo; fwd=bypass", answer.Header.Get("Cache-Status"))
+	_, body, _ = c.get("GET", path)
+	require.Equal(t, "run 7", body)
 }
 
 func TestOnlyIfCached(t *testing.T) {
@@ -231,13 +242,14 @@ func (*failingReader) Read([]byte) (int, error) { return 0, errors.New("x") }
 
 // TestWaysToWrite checks that the body is kept for each way to write it.
 func TestWaysToWrite(t *testing.T) {
-	large := bytes.Repeat([]byte("0123456789"), 5000)
+	text := strings.Repeat("0123456789", 5000)
+	large := []byte(text)
 	for name, write := range map[string]func(http.ResponseWriter) error{
 		"nothing": func(http.ResponseWriter) error { return nil },
 		"status":  func(w http.ResponseWriter) error { w.WriteHeader(404); return nil },
-		"string":  func(w http.ResponseWriter) error { _, err := io.WriteString(w, string(large)); return err },
+		"string":  func(w http.ResponseWriter) error { _, err := io.WriteString(w, text); return err },
 		"bytes":   func(w http.ResponseWriter) error { _, err := w.Write(large); return err },
-		"source":  func(w http.ResponseWriter) error { _, err := io.Copy(w, strings.NewReader(string(large))); return err },
+		"source":  func(w http.ResponseWriter) error { _, err := io.Copy(w, strings.NewReader(text)); return err },
 		"no reader": func(w http.ResponseWriter) error {
 			_, err := io.Copy(w, io.LimitReader(bytes.NewReader(large), 20000))
 			return err
