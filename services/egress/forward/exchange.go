@@ -163,6 +163,8 @@ func (h *target) note(home *Peer, nonce string, r *router.Request) string {
 		Proto:   r.Proto,
 		Expects: r.Header.Get("Expect") != "",
 		Client:  from.Wire(r.ID),
+		Unsized: r.Header["Content-Length"] == nil,
+		Hop:     hopOf(r.Header),
 
 		Placed:     h.placed,
 		Generation: h.generation,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/internal/routekey"
@@ -27,6 +28,9 @@ type note struct {
 	Expects bool           `json:"expects"`         // the client itself waits for "100 Continue"
 	Client  forwarded.Wire `json:"client"`
 
+	Unsized bool                `json:"unsized,omitempty"` // the header has no Content-Length
+	Hop     map[string][][]byte `json:"hop,omitempty"`     // fields of the client's connection, which the request between the hosts has of its own
+
 	Placed     bool                `json:"placed,omitempty"`     // the service is not on the first host; Version is its definition
 	Generation registry.Generation `json:"generation,omitempty"` // from which that host knows it
 }
@@ -44,6 +48,51 @@ func takeNote(r *http.Request) (n note, err error) {
 		return n, errNote
 	}
 	return n, nil
+}
+
+// hopFields are the fields that httputil.ReverseProxy removes, apart from those that "Connection" lists. The server has taken the framing.
+var hopFields = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Upgrade"}
+
+// hopOf returns the fields of a header that belong to its connection.
+func hopOf(header http.Header) map[string][][]byte {
+	var hop map[string][][]byte
+	add := func(name string) {
+		values := header[name]
+		if values == nil || hop[name] != nil {
+			return
+		}
+		if hop == nil {
+			hop = make(map[string][][]byte)
+		}
+		for _, value := range values {
+			hop[name] = append(hop[name], []byte(value))
+		}
+	}
+	for _, name := range hopFields {
+		add(name)
+	}
+	if agent := header["User-Agent"]; len(agent) > 1 || len(agent) == 1 && agent[0] == "" { // the transport sends the first, unless it is empty
+		add("User-Agent")
+	}
+	for _, list := range header["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			add(http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	return hop
+}
+
+// restoreHop sets the fields of the client's connection in place of those between the hosts.
+func (n *note) restoreHop(header http.Header) {
+	for _, name := range hopFields {
+		delete(header, name)
+	}
+	for name, values := range n.Hop {
+		delete(header, name)
+		for _, value := range values {
+			header[name] = append(header[name], string(value))
+		}
+	}
 }
 
 func (n *note) passed() router.Passed {

@@ -93,6 +93,9 @@ func (n *note) restored(r *http.Request) *http.Request {
 	if !n.Expects {
 		delete(r.Header, "Expect") // it was for this host
 	}
+	if n.restoreHop(r.Header); n.Unsized {
+		delete(r.Header, "Content-Length") // of an empty body
+	}
 	ctx := r.Context()
 	if local, err := netip.ParseAddrPort(n.Local); err == nil {
 		ctx = context.WithValue(ctx, http.LocalAddrContextKey, net.TCPAddrFromAddrPort(local))
