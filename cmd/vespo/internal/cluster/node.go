@@ -79,11 +79,12 @@ type Node struct {
 	placesAsked sync.Once
 
 	placesMu sync.Mutex
-	places   hostSet       // guarded by placesMu; nil before the first time
-	recalled hostSet       // immutable after recall: the other hosts of places before this start
-	former   []formerSet   // guarded by placesMu: places before
-	guessed  bool          // guarded by placesMu: services were placed while places was nil
-	moved    chan struct{} // capacity 1: Follow has to look whether services have moved
+	places   hostSet                 // guarded by placesMu; nil before the first time
+	recalled hostSet                 // immutable after recall: the other hosts of places before this start
+	former   []formerSet             // guarded by placesMu: places before
+	guessed  bool                    // guarded by placesMu: services were placed while places was nil
+	lookups  atomic.Pointer[lookups] // of places; nil before the first time
+	moved    chan struct{}           // capacity 1: Follow has to look whether services have moved
 
 	drainMu  sync.Mutex
 	memory   *memory // guarded by drainMu; nil: nothing is kept

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -87,7 +88,9 @@ func (n *Node) notePlaces(others []Member, drained []string) {
 	now := time.Now()
 	n.former = slices.DeleteFunc(n.former, func(f formerSet) bool { return now.Sub(f.ended) > lingerTime })
 	before := n.places
-	switch n.places = set; {
+	n.places = set
+	n.lookups.Store(new(lookups))
+	switch {
 	case before == nil && n.guessed: // what this host serves since a start without the store
 		n.signalMoved()
 		return
@@ -175,9 +178,34 @@ func (n *Node) PassOn(s registry.Service, k deploy.Known) deploy.Elsewhere {
 	return n.forward.Placed(cfg)
 }
 
-// holders returns the other hosts of a placed service, for the forwarder. Hosts that have announced a failure of the service are
-// last, unless all holders have.
+// lookups are the holders of services among the hosts that the store has last returned.
+type lookups struct{ byService sync.Map } // of string to holding
+
+// holding are the holders of a service with a placement. It is immutable.
+type holding struct {
+	of    placement.Placement
+	peers []*forward.Peer
+	equal int
+}
+
+// holders returns the other hosts of a placed service, for the forwarder. They are looked up once for each answer of the store.
 func (n *Node) holders(service string, p placement.Placement) (peers []*forward.Peer, equal int) {
+	known := n.lookups.Load() // before the hosts are read
+	if known == nil {
+		return n.lookUp(service, p)
+	}
+	if got, ok := known.byService.Load(service); ok {
+		if h := got.(holding); h.of.Replicas == p.Replicas && slices.Equal(h.of.On, p.On) {
+			return h.peers, h.equal
+		}
+	}
+	peers, equal = n.lookUp(service, p)
+	known.byService.Store(service, holding{p, peers, equal})
+	return peers, equal
+}
+
+// lookUp returns the holders. Hosts that have announced a failure of the service are last, unless all holders have.
+func (n *Node) lookUp(service string, p placement.Placement) (peers []*forward.Peer, equal int) {
 	all, holders := n.hostSets()[0].ranked(service, p)
 	working, failing := n.peersOf(service, all[:holders])
 	others, failingToo := n.peersOf(service, all[holders:])
