@@ -52,7 +52,7 @@ func TestEventsRunOnTheirHosts(t *testing.T) {
 	before, passed := served(b), tried()
 	accept(apis[0])
 	accept(apis[1])
-	b.eventually(func() bool { return served(b)-before == 2*each && none(b) })
+	b.eventually(func() bool { return served(b)-before >= 2*each && none(b) })
 	require.Equal(t, passed, tried(), "this host has tried none")
 
 	b.kill()
