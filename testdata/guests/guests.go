@@ -92,6 +92,9 @@ func build(tb testing.TB, name, pkg, mode string) []byte {
 
 	cmd := exec.Command("go", "build", "-buildmode="+mode, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, pkg)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=")
+	if work := workspace(); work != "" {
+		cmd.Env = append(cmd.Env, "GOWORK="+work)
+	}
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("guest %q: %v: %v\n%s", name, cmd, err, msg)
 	}
@@ -100,4 +103,22 @@ func build(tb testing.TB, name, pkg, mode string) []byte {
 		tb.Fatalf("guest %q: %v", name, err)
 	}
 	return module
+}
+
+// workspace returns the path of the go.work above the current directory, or "" if there is none. Tests of modules that are not in
+// it run with GOWORK=off, and the SDK is found by it alone.
+func workspace() string {
+	dir, err := os.Getwd()
+	for err == nil {
+		file := filepath.Join(dir, "go.work")
+		if _, err := os.Stat(file); err == nil {
+			return file
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			break
+		}
+		dir = parent
+	}
+	return ""
 }

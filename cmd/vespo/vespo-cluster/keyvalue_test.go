@@ -64,9 +64,6 @@ func (h *host) put(path, text string) int {
 
 // TestKeyValueStores lets a guest use a store on two hosts, by each engine, and copies it from one engine to the other.
 func TestKeyValueStores(t *testing.T) {
-	work, err := filepath.Abs("../../../go.work")
-	require.NoError(t, err)
-	t.Setenv("GOWORK", work) // the SDK is another module
 	module := guests.SDK(t, "key-value")
 	engines := []string{
 		"redis://" + enginetest.StartRedis(t).Address,
