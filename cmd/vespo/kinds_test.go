@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,7 +78,10 @@ func newHouse(t *testing.T, use string) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir()}
 	require.NoError(t, os.Mkdir(filepath.Join(h.dir, "site"), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "site", "page.html"), []byte(ownText), 0o644))
+	page := filepath.Join(h.dir, "site", "page.html")
+	require.NoError(t, os.WriteFile(page, []byte(ownText), 0o644))
+	past := time.Now().Add(-time.Hour) // a file of this second is sent without Last-Modified
+	require.NoError(t, os.Chtimes(page, past, past))
 	h.backend = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header()["Content-Type"] = nil
