@@ -76,9 +76,9 @@ func newHost(t *testing.T, number int, network *mesh.Mesh, all []*member, versio
 func (h *host) start() {
 	h.t.Helper()
 	h.path = h.versions[h.version]
+	h.lives.Add(1) // before it can answer
 	h.run()
 	h.eventually("the host starts", func() bool { return strings.Contains(h.log.since(), "listening on ") })
-	h.lives.Add(1)
 	h.disturbed.Add(1)
 }
 
