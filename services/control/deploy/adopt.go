@@ -124,7 +124,8 @@ func (d *Deployer) compare(ad *adoption) (touched []routekey.Key) {
 	all, behind := maps.Clone(d.live), maps.Clone(d.behind)
 	d.mu.Unlock()
 	for key, service := range ad.target.Services {
-		served, away := all[key], !d.holds(service)
+		served := all[key]
+		away := !d.holds(service) || served.ahead(ad.target.Generation)
 		moves := served != nil && served.away() != away
 		if tried, ok := behind[key]; ok && tried.Equal(service) && !ad.Retry && !moves {
 			continue
@@ -370,6 +371,10 @@ func (d *Deployer) placeAdopted(ctx context.Context, ad *adoption) (placed []*pl
 	beside := versionsOf(slices.DeleteFunc(d.placements(), func(p *placement) bool { return gone[p.service.Key] }))
 	for _, service := range ad.changed {
 		served := d.placementAt(service.Key)
+		if served.ahead(ad.target.Generation) { // it may be so since it was compared
+			d.dropFresh(ad, service)
+			ad.away[service.Key] = true
+		}
 		if ad.away[service.Key] {
 			all := d.awayFrom(service, ad.target.Generation, false)
 			fresh, beside = append(fresh, all...), append(beside, all...)

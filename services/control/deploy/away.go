@@ -54,6 +54,8 @@ type Elsewhere interface {
 	Retire()
 	// Hosts returns the addresses of these hosts as text.
 	Hosts() string
+	// Ahead returns the generation of an answer that is later than Known.Generation; 0: there was none.
+	Ahead() registry.Generation
 }
 
 // holds reports whether this host serves a service itself.
@@ -193,6 +195,15 @@ func (d *Deployer) Holds(key routekey.Key, definition string, g registry.Generat
 	return max(at, p.generation) >= g || definitionOf(p.service) == definition
 }
 
+// Later returns the generation from which this host serves a service itself by another definition, if that is after g, else 0.
+func (d *Deployer) Later(key routekey.Key, definition string, g registry.Generation) registry.Generation {
+	p := d.placementAt(key)
+	if p == nil || p.away() || p.generation <= g || definitionOf(p.service) == definition {
+		return 0
+	}
+	return p.generation
+}
+
 // Unable reports whether this host is to serve a service itself, and cannot prepare any of its versions.
 func (d *Deployer) Unable(key routekey.Key) bool {
 	p := d.placementAt(key)
@@ -204,6 +215,12 @@ func (d *Deployer) Away(key routekey.Key) bool { return d.placementAt(key).away(
 
 // away reports whether other hosts alone serve the service.
 func (p *placement) away() bool { return p != nil && p.all[0].away }
+
+// ahead reports whether other hosts, which alone serve the service, have answered by a later state than that of a generation. A host
+// that is to serve it passes requests on until it has that state, so that its clients get no earlier one.
+func (p *placement) ahead(g registry.Generation) bool {
+	return p.away() && p.all[0].deployment.(away).to.Ahead() > g
+}
 
 // away is the Deployment of a version that other hosts alone serve.
 type away struct{ to Elsewhere }

@@ -25,7 +25,8 @@ import (
 type fewHosts struct {
 	label  atomic.Value // string
 	passed atomic.Int32
-	alone  atomic.Bool // the other host cannot serve
+	alone  atomic.Bool   // the other host cannot serve
+	ahead  atomic.Uint64 // generation that it has answered by
 }
 
 func (f *fewHosts) own() []string { return []string{f.label.Load().(string)} }
@@ -55,6 +56,8 @@ func (p *passing) Serve(w http.ResponseWriter, r *router.Request, res *accesslog
 func (p *passing) Retire()       {}
 func (p *passing) Hosts() string { return "there:1" }
 
+func (p *passing) Ahead() registry.Generation { return registry.Generation(p.ahead.Load()) }
+
 func (h *house) told(path string) string {
 	w := httptest.NewRecorder()
 	h.router.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
@@ -78,6 +81,39 @@ func (h *house) onTrial(key routekey.Key) []Entry {
 	})
 	require.NoError(h.t, err)
 	return h.Canaries()
+}
+
+// TestHoldersThatAreAheadServeOn makes this host a holder while it has an earlier state than the one that another has answered by.
+func TestHoldersThatAreAheadServeOn(t *testing.T) {
+	all := &fewHosts{}
+	all.label.Store("here")
+	h := booted(t, t.TempDir(), func(c *Config) { c.Hosts = all })
+	a := routekey.MustParse("/a")
+	_, err := h.Add(t.Context(), on(a, "own", "there"))
+	require.NoError(t, err)
+	state := h.cfg.Registry.State()
+	require.Equal(t, "there", h.told("/a"))
+	all.label.Store("there")
+	all.ahead.Store(uint64(state.Generation) + 1)
+	_, err = h.Adopt(t.Context(), Adoption{State: state})
+	require.NoError(t, err)
+	require.Equal(t, "there", h.told("/a"))
+
+	all.ahead.Store(0)
+	h.kind.failAt("prepare", func(context.Context) error { // the other one answers meanwhile
+		all.ahead.Store(uint64(state.Generation) + 1)
+		return nil
+	})
+	_, err = h.Adopt(t.Context(), Adoption{State: state})
+	require.NoError(t, err)
+	require.Equal(t, "there", h.told("/a"))
+	require.Zero(t, h.kind.openCount())
+	h.kind.failAt("prepare", nil)
+
+	all.ahead.Store(uint64(state.Generation))
+	_, err = h.Adopt(t.Context(), Adoption{State: state})
+	require.NoError(t, err)
+	require.Equal(t, "own", h.told("/a"))
 }
 
 // TestServicesOfOtherHosts deploys for labels of this host and of another one, and moves services by adoptions.

@@ -168,6 +168,7 @@ func (h *target) note(home *Peer, nonce string, r *router.Request) string {
 
 		Placed:     h.placed,
 		Generation: h.generation,
+		Later:      h.placed,
 	}
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		n.Local = local.String()
@@ -234,6 +235,9 @@ func (onceBody) Close() error { return nil }
 func (x *exchange) receive(resp *http.Response) error {
 	if resp.StatusCode <= http.StatusSwitchingProtocols {
 		return errAnswer
+	}
+	if later := takeLater(resp.Header, x.nonce); x.answered != nil {
+		x.answered(later)
 	}
 	resp.Body = &answerBody{ReadCloser: resp.Body, exchange: x}
 	if _, typed := resp.Header["Content-Type"]; !typed {

@@ -99,12 +99,13 @@ func (f *Forwarder) Handler(service registry.Service, version string, next route
 type target struct {
 	*Forwarder
 	key        routekey.Key
-	service    string               // text of key
-	version    string               // of a placed service: its definition
-	placed     bool                 // this host does not serve it
-	generation registry.Generation  // of a placed service: that this host knows it from
-	limit      func() time.Duration // of a request, from its admission
-	waits      time.Duration        // of the other host, before the limit begins
+	service    string                          // text of key
+	version    string                          // of a placed service: its definition
+	placed     bool                            // this host does not serve it
+	generation registry.Generation             // of a placed service: that this host knows it from
+	limit      func() time.Duration            // of a request, from its admission
+	waits      time.Duration                   // of the other host, before the limit begins
+	answered   func(later registry.Generation) // nil, or called with each response header; see note.Later
 }
 
 // handler serves the requests of one version.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
@@ -33,6 +34,24 @@ type note struct {
 
 	Placed     bool                `json:"placed,omitempty"`     // the service is not on the first host; Version is its definition
 	Generation registry.Generation `json:"generation,omitempty"` // from which that host knows it
+	Later      bool                `json:"later,omitempty"`      // that host wants to know if the answer is that of a later change
+}
+
+// laterValue is the value of httpfield.ForwardHeader in the answer to a request with Later: the service was served as of a later
+// generation than that host knows it from.
+func laterValue(nonce string, g registry.Generation) string {
+	return nonce + " " + strconv.FormatUint(uint64(g), 10)
+}
+
+// takeLater returns the generation of a laterValue in a response header, and removes the field; 0: there is none.
+func takeLater(header http.Header, nonce string) registry.Generation {
+	text, ok := strings.CutPrefix(header.Get(httpfield.ForwardHeader), nonce+" ")
+	delete(header, httpfield.ForwardHeader)
+	if !ok {
+		return 0
+	}
+	g, _ := strconv.ParseUint(text, 10, 64) // 0 if it is none
+	return registry.Generation(g)
 }
 
 var errNote = errors.New("the note about the request is malformed")

@@ -35,11 +35,23 @@ type Placed struct {
 
 	// before is the state that holders may serve until one has the new one; nil: none.
 	before atomic.Pointer[State]
+	// later is what a holder has served and this host does not know yet; nil: nothing. No holder may serve an earlier state.
+	later atomic.Pointer[later]
 }
+
+// later is a generation that a holder has served the service as of.
+type later struct {
+	generation registry.Generation
+	seen       time.Time
+}
+
+// laterTime is for how long a later generation counts after it was served last. A store that was restored from a backup begins with
+// an earlier one again.
+const laterTime = time.Minute
 
 // State identifies how a service is served.
 type State struct {
-	Definition string              // changes with each version, and with the division of requests
+	Definition string              // changes with each version, and with the division of requests; "": not known
 	Generation registry.Generation // from which this host knows it
 }
 
@@ -79,14 +91,68 @@ func (f *Forwarder) Placed(cfg PlacedConfig) *Placed {
 		once:      cfg.Once,
 		retired:   make(chan struct{}),
 	}
-	if cfg.Before != nil && *cfg.Before != state {
-		p.before.Store(cfg.Before)
+	switch before := cfg.Before; {
+	case before == nil || *before == state:
+	case before.Generation > state.Generation:
+		p.learn(before.Generation)
+	default:
+		p.before.Store(before)
 	}
+	p.answered = p.newest
 	return p
+}
+
+// newest notes that a holder has served the newest state that this host knows, or one as of a later generation.
+func (p *Placed) newest(g registry.Generation) {
+	p.before.Store(nil)
+	p.learn(g)
+}
+
+// learn notes that a holder has served the service as of a generation.
+func (p *Placed) learn(g registry.Generation) {
+	now := time.Now()
+	for g > p.generation {
+		known := p.later.Load()
+		if known != nil && (known.generation > g || known.generation == g && now.Sub(known.seen) < laterTime/16) ||
+			p.later.CompareAndSwap(known, &later{g, now}) {
+			return
+		}
+	}
+}
+
+// Ahead returns the generation of an answer of another host that is later than the one that this host knows the service from; 0: there
+// is none.
+func (p *Placed) Ahead() registry.Generation {
+	if known := p.later.Load(); known != nil && time.Since(known.seen) < laterTime {
+		return known.generation
+	}
+	return 0
+}
+
+// wanted returns the target for the newest state that is known.
+func (p *Placed) wanted() *target {
+	g := p.Ahead()
+	if g == 0 {
+		return &p.target
+	}
+	t := p.target
+	t.version, t.generation = "", g // its definition is not known
+	t.answered = func(served registry.Generation) { p.newest(max(g, served)) }
+	return &t
+}
+
+// earlier returns the target for the state before.
+func (p *Placed) earlier(before *State) *target {
+	t := p.target
+	t.version, t.generation, t.answered = before.Definition, before.Generation, p.learn
+	return &t
 }
 
 // Served returns the state that a holder serves at least.
 func (p *Placed) Served() *State {
+	if g := p.Ahead(); g != 0 {
+		return &State{Generation: g}
+	}
 	if before := p.before.Load(); before != nil {
 		return before
 	}
@@ -145,11 +211,9 @@ func (p *Placed) serve(w http.ResponseWriter, r *router.Request, res *accesslog.
 		earlier = began.Add(p.limit() / 2)
 	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		got, err := p.round(&p.target, w, r, res)
+		got, err := p.round(p.wanted(), w, r, res)
 		if before := p.before.Load(); got == declined && before != nil && !time.Now().Before(earlier) {
-			t := p.target
-			t.version, t.generation = before.Definition, before.Generation
-			got, err = p.round(&t, w, r, res)
+			got, err = p.round(p.earlier(before), w, r, res)
 		}
 		if got != declined {
 			return got == ended, err
@@ -232,9 +296,6 @@ func (p *Placed) attempt(t *target, peer *Peer, w http.ResponseWriter, r *router
 	switch err := x.run(); {
 	case err == nil:
 		p.forwarded.Add(1)
-		if t == &p.target {
-			p.before.Store(nil) // no earlier state from now on
-		}
 		router.Relayed(res)
 		return ended, nil
 	case x.declined && x.untouched():

@@ -3,6 +3,7 @@ package forward_test
 import (
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +24,8 @@ type holder struct{ declines atomic.Int32 }
 func (h *holder) Holds(key routekey.Key, definition string, g registry.Generation) bool {
 	return h.declines.Add(-1) < 0 && key.Prefix == service && definition == "d" && g == 7
 }
+
+func (h *holder) Later(routekey.Key, string, registry.Generation) registry.Generation { return 0 }
 
 func (h *holder) Unable(routekey.Key) bool { return false }
 
@@ -124,6 +127,8 @@ func (h *stateOf) Holds(_ routekey.Key, definition string, _ registry.Generation
 	return *h.definition.Load() == definition
 }
 
+func (h *stateOf) Later(routekey.Key, string, registry.Generation) registry.Generation { return 0 }
+
 func (h *stateOf) Unable(routekey.Key) bool { return false }
 
 // TestHoldersServeTheVersionBefore deploys twice while the holder still serves the version before. Once it has served the new one, it
@@ -158,6 +163,93 @@ func TestHoldersServeTheVersionBefore(t *testing.T) {
 	}
 }
 
+// reached is a holder that serves a definition since a generation, and has reached it.
+type reached struct{ state atomic.Pointer[forward.State] }
+
+func (h *reached) reach(definition string, g registry.Generation) {
+	h.state.Store(&forward.State{Definition: definition, Generation: g})
+}
+
+func (h *reached) Holds(_ routekey.Key, definition string, g registry.Generation) bool {
+	s := h.state.Load()
+	return s.Generation >= g || s.Definition == definition
+}
+
+func (h *reached) Later(_ routekey.Key, definition string, g registry.Generation) registry.Generation {
+	if s := h.state.Load(); s.Generation > g && s.Definition != definition {
+		return s.Generation
+	}
+	return 0
+}
+
+func (h *reached) Unable(routekey.Key) bool { return false }
+
+// TestNoHolderServesAnEarlierVersionThanAnother has two holders of which one gets changes first. The host that forwards gets them last, and
+// an older one in between. Holders whose service changes during a request tell what is served since.
+func TestNoHolderServesAnEarlierVersionThanAnother(t *testing.T) {
+	type state struct {
+		definition string
+		generation registry.Generation
+	}
+	a := newHost(t, "a", nil)
+	var holds [2]reached
+	var hosts [2]*host
+	during := func() {}
+	for i := range holds {
+		holds[i].reach("d", 7)
+		hosts[i] = newHost(t, "b", func(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
+			during()
+			_, err := io.WriteString(w, holds[i].state.Load().Definition)
+			return err
+		})
+		hosts[i].Receiver().HoldBy(&holds[i])
+	}
+	at := a.place(patience, hosts[0].at(token), hosts[1].at(token))
+	sees := func(definitions string) {
+		t.Helper()
+		for range 6 {
+			resp, body := a.do(a.request("GET", "/a", ""))
+			require.Equal(t, http.StatusOK, resp.StatusCode, body)
+			require.Contains(t, definitions, body)
+			require.NotContains(t, resp.Header, "Vespo-Forward")
+			definitions = definitions[strings.Index(definitions, body):]
+		}
+	}
+	next := func(s state) {
+		at = a.Placed(forward.PlacedConfig{
+			Service: registry.Service{Key: routekey.Key{Prefix: service}},
+			State:   forward.State{Definition: s.definition, Generation: s.generation},
+			Before:  at.Served(),
+		})
+		a.route(at)
+	}
+	sees("d")
+	holds[0].reach("e", 9)
+	sees("de")
+	sees("e")           // by the first alone
+	next(state{"d", 8}) // the host has got a change of something else
+	sees("e")
+	holds[1].reach("f", 12)
+	sees("ef")
+	sees("f")
+	next(state{"e", 9})
+	sees("f")
+	holds[0].reach("f", 12)
+	next(state{"f", 12})
+	sees("f")
+
+	var once atomic.Bool
+	during = func() {
+		if once.CompareAndSwap(false, true) {
+			holds[0].reach("g", 13)
+			holds[1].reach("g", 14)
+		}
+	}
+	sees("g")
+	holds[0].reach("f", 12)
+	sees("g")
+}
+
 // TestPlacedServicesComeBack lets a request wait for a holder until this host serves the service itself.
 func TestPlacedServicesComeBack(t *testing.T) {
 	a, b := newHost(t, "a", echo), newHost(t, "b", echo)
@@ -188,6 +280,8 @@ func TestPlacedServicesComeBack(t *testing.T) {
 type heldBy func() bool
 
 func (h heldBy) Holds(routekey.Key, string, registry.Generation) bool { return h() }
+
+func (h heldBy) Later(routekey.Key, string, registry.Generation) registry.Generation { return 0 }
 
 func (h heldBy) Unable(routekey.Key) bool { return false }
 

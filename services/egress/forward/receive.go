@@ -32,6 +32,8 @@ func (v *Receiver) ServeBy(rt *router.Router) { v.router.Store(rt) }
 type Holder interface {
 	// Holds reports whether the router serves the service, by the definition or as of the generation or a later one.
 	Holds(key routekey.Key, definition string, g registry.Generation) bool
+	// Later returns the generation from which the service has another definition here, if that is after g, else 0.
+	Later(key routekey.Key, definition string, g registry.Generation) registry.Generation
 	// Unable reports whether this host has to serve the service, and cannot prepare it.
 	Unable(key routekey.Key) bool
 }
@@ -82,9 +84,23 @@ func (v *Receiver) serve(n *note, w http.ResponseWriter, r *http.Request) bool {
 	if n.Placed { // a host that is leaving serves what it has
 		h := v.holder.Load()
 		p := n.passed()
-		return rt != nil && h != nil && !(*h).Unable(p.Key) && (*h).Holds(p.Key, n.Version, n.Generation) && rt.ServePassed(p, w, r)
+		if rt == nil || h == nil || (*h).Unable(p.Key) || !(*h).Holds(p.Key, n.Version, n.Generation) {
+			return false
+		}
+		if n.Later {
+			w = client.AtHeader(w, func(header http.Header) { n.tell(*h, header) })
+		}
+		return rt.ServePassed(p, w, r)
 	}
 	return v.forwards && rt != nil && (v.leaving == nil || !v.leaving()) && rt.ServePassed(n.passed(), w, r)
+}
+
+// tell adds the generation that the service is served as of to a response header, if it is later than the other host knows. The service
+// may have changed since the request came.
+func (n *note) tell(h Holder, header http.Header) {
+	if g := h.Later(n.passed().Key, n.Version, n.Generation); g != 0 {
+		header.Set(httpfield.ForwardHeader, laterValue(n.Nonce, g))
+	}
 }
 
 // restored returns the request as the other host has received it. ProtoMajor stays that of the connection, as it decides how the

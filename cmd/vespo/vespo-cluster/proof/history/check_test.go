@@ -77,7 +77,8 @@ func TestNotReady(t *testing.T) {
 	require.Len(t, h.Check(), 1, "it had seen the removal")
 }
 
-// TestPlaced lets a request for a service of other hosts fail, and be answered by one of these that has an earlier version.
+// TestPlaced lets a request for a service of other hosts fail, and be answered by one of these that has not got it yet. Versions keep
+// their order.
 func TestPlaced(t *testing.T) {
 	h := right()
 	h.Sights = append(h.Sights,
@@ -90,6 +91,11 @@ func TestPlaced(t *testing.T) {
 	require.Empty(t, h.Check())
 	h.Sights = append(h.Sights, Sight{Service: "t", Host: 1, Began: 38, Ended: 39, Placed: true, Content: "no"})
 	require.Len(t, h.Check(), 1, "it was never committed")
+	h = right()
+	h.Sights = append(h.Sights, Sight{Service: "s", Host: 1, Life: 1, Began: 30, Ended: 31, Placed: true, Content: "b"})
+	found := h.Check()
+	require.Len(t, found, 1)
+	require.Contains(t, found[0], "went back")
 }
 
 // TestWrongHistories makes each kind of violation in a right history.
