@@ -89,6 +89,13 @@ func TestHandOver(t *testing.T) {
 	require.NoError(t, os.WriteFile(module, wat.Echo(), 0o600))
 	a := certtest.NewAuthority(t)
 	cert, key := a.Files("127.0.0.1")
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		<-answer
+		_, _ = io.WriteString(w, "late")
+	}))
+	defer slow.Close()
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v", secure), func(t *testing.T) {
 			flags := []string{"--data", data, "--admin-listen=127.0.0.1:0"}
@@ -100,18 +107,24 @@ func TestHandOver(t *testing.T) {
 			if !secure {
 				out, err := exec.Command("vespo", "add", "echo", module, "--server", p.url).CombinedOutput()
 				require.NoError(t, err, "%s", out)
+				out, err = exec.Command("vespo", "add", "slow", "--upstream", slow.URL, "--timeout", "5m", "--server", p.url).CombinedOutput()
+				require.NoError(t, err, "%s", out)
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			var l load
 			ended := make(chan struct{})
 			go func() { l.run(ctx, p.url, config); close(ended) }()
 			long := p.beginLong(t, config)
+			<-arrived
 			for range 2 {
 				before := l.answered.Load()
 				p.handOver(t)
 				require.Eventually(t, func() bool { return l.answered.Load() > before+100 }, hangTimeout, time.Millisecond)
-				long()
-				long = func() {}
+				if long != nil {
+					answer <- struct{}{}
+					long()
+					long = nil
+				}
 			}
 			stop()
 			<-ended
@@ -247,7 +260,7 @@ func (h *handedOver) handOver(t *testing.T) {
 	h.pid = pid
 }
 
-// beginLong sends a part of a request, and returns a function that completes it.
+// beginLong sends a request to the service /slow, and returns a function that reads its answer.
 func (h *handedOver) beginLong(t *testing.T, config *tls.Config) (complete func()) {
 	t.Helper()
 	address := h.url[strings.LastIndex(h.url, "/")+1:]
@@ -259,16 +272,14 @@ func (h *handedOver) beginLong(t *testing.T, config *tls.Config) (complete func(
 		own.ServerName = "127.0.0.1"
 		conn = tls.Client(conn, own)
 	}
-	_, err = io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\na")
+	_, err = io.WriteString(conn, "GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
 	require.NoError(t, err)
 	return func() {
-		_, err := io.WriteString(conn, "b")
-		require.NoError(t, err)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		require.NoError(t, err)
 		text, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, resp.StatusCode)
-		require.Equal(t, "ab", string(text))
+		require.Equal(t, "late", string(text))
 	}
 }

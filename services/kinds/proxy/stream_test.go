@@ -78,8 +78,9 @@ func TestTalk(t *testing.T) {
 		}
 		w.Header().Set(http.TrailerPrefix+"X-Proto", r.Proto)
 	})
-	f.bind("/1", proxy.Document{Upstreams: []string{up.URL}}, servicetest.WithTimeout(50*time.Millisecond))
-	f.bind("/2", proxy.Document{Upstreams: []string{strings.Replace(up.URL, "http", "h2c", 1)}}, servicetest.WithTimeout(50*time.Millisecond))
+	const timeout = 750 * time.Millisecond
+	f.bind("/1", proxy.Document{Upstreams: []string{up.URL}}, servicetest.WithTimeout(timeout))
+	f.bind("/2", proxy.Document{Upstreams: []string{strings.Replace(up.URL, "http", "h2c", 1)}}, servicetest.WithTimeout(timeout))
 	for prefix, proto := range map[string]string{"/1": "HTTP/1.1", "/2": "HTTP/2.0"} {
 		for _, front := range []string{"HTTP/1.1", "HTTP/2.0"} {
 			t.Run(front+" to "+proto, func(t *testing.T) {
@@ -94,7 +95,7 @@ func TestTalk(t *testing.T) {
 				require.Equal(t, front, resp.Proto)
 				from := bufio.NewReader(resp.Body)
 				for i := range 3 {
-					time.Sleep(30 * time.Millisecond) // in total longer than the timeout
+					time.Sleep(timeout * 2 / 5) // in total longer than the timeout
 					fmt.Fprintln(in, "word", i)
 					word, err := from.ReadString('\n')
 					require.NoError(t, err)
