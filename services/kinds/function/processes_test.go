@@ -206,7 +206,7 @@ func TestCloseEndsProcessAtWork(t *testing.T) {
 
 func TestProcessThatCannotStart(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
-	f.bind("/fn", self(t, 1, 0, "fail"), servicetest.WithTimeout(200*time.Millisecond))
+	f.bind("/fn", self(t, 1, 0, "fail"), servicetest.WithTimeout(600*time.Millisecond))
 	for range 2 {
 		requireProblem(t, f.Send("GET", "/fn", ""), problem.BadGateway)
 	}

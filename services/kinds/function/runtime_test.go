@@ -162,7 +162,7 @@ func environment(lines string) map[string]string {
 func TestStartTakesLong(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
 	ready := filepath.Join(t.TempDir(), "ready")
-	f.bind("/fn", self(t, 1, 0, "late", ready), servicetest.WithTimeout(50*time.Millisecond))
+	f.bind("/fn", self(t, 1, 0, "late", ready), servicetest.WithTimeout(200*time.Millisecond))
 	for range 3 {
 		requireProblem(t, f.Send("GET", "/fn", ""), problem.Deadline)
 	}

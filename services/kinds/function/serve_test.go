@@ -345,7 +345,7 @@ func FuzzDecode(f *testing.F) {
 // a stream is disconnected at the deadline, and so is the client.
 func TestStreamStalls(t *testing.T) {
 	f := newFront(t, function.Config{})
-	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(300*time.Millisecond))
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(time.Second))
 	w := newWorker(t, addr)
 	from, to := io.Pipe()
 	cut := make(chan error, 1)

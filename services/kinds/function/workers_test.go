@@ -124,7 +124,7 @@ func TestLoopsShareConnections(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	f := newFront(t, function.Config{})
-	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(50*time.Millisecond))
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(500*time.Millisecond))
 	a := f.Send("GET", "/fn", "")
 	requireProblem(t, a, problem.NoCapacity)
 	require.NotEmpty(t, a.Header.Get("Retry-After"), "no worker was there")

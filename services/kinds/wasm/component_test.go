@@ -56,7 +56,7 @@ func TestGuestOfDynamicLibraries(t *testing.T) {
 // TestGuestThatGoesOn checks that the client has the whole response while the guest still works, also if it disconnects then.
 func TestGuestThatGoesOn(t *testing.T) {
 	s := newServer(t, wasm.Config{Slots: 2, SlotBytes: 1 << 20})
-	d := s.add("/a", guests.Wat(t, "p2linger"), servicetest.WithTimeout(300*time.Millisecond))
+	d := s.add("/a", guests.Wat(t, "p2linger"), servicetest.WithTimeout(time.Second))
 	for range 3 {
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		resp, err := client.Get(s.URL + "/a")
@@ -77,7 +77,7 @@ func TestGuestThatGoesOn(t *testing.T) {
 // TestGuestThatGoesOnKeepsItsPlace checks that it counts for the admission, and that a new version waits for it.
 func TestGuestThatGoesOnKeepsItsPlace(t *testing.T) {
 	s := newServer(t, wasm.Config{Slots: 1, SlotBytes: 1 << 20})
-	s.add("/a", guests.Wat(t, "p2linger"), servicetest.WithTimeout(400*time.Millisecond))
+	s.add("/a", guests.Wat(t, "p2linger"), servicetest.WithTimeout(time.Second))
 	require.Equal(t, "first last", s.do("POST", "/a", "").Body)
 	require.Equal(t, "first last", s.get("/a").Body, "the next request waits for the place")
 	require.Contains(t, s.Log.String(), "a guest failed after its response was complete")

@@ -54,7 +54,7 @@ func serveBehind(t *testing.T, last router.HandlerFunc, r behind) (servicetest.A
 	t.Helper()
 	s := newServerWith(t, wasm.Config{Slots: 4}, servicetest.Handlers{"last": last})
 	s.Deploy(servicetest.Handler("/a", "last",
-		servicetest.WithTimeout(300*time.Millisecond), servicetest.WithMiddleware(nil, r.modules...)))
+		servicetest.WithTimeout(time.Second), servicetest.WithMiddleware(nil, r.modules...)))
 	a := s.do(cmp.Or(r.method, "GET"), "/a/b", r.body, r.headers...)
 	return a, s.Records.Nth(1)
 }

@@ -143,7 +143,7 @@ func TestUpstreamsThatMisbehave(t *testing.T) {
 	defer upstream.Close()
 	defer close(hang)
 	s := newServer(t, wasm.Config{})
-	s.add("/out", guests.SDK(t, "fetch"), servicetest.WithTimeout(300*time.Millisecond), servicetest.WithAllow(upstream.URL), servicetest.WithConfig(map[string]string{"upstream": upstream.URL}))
+	s.add("/out", guests.SDK(t, "fetch"), servicetest.WithTimeout(time.Second), servicetest.WithAllow(upstream.URL), servicetest.WithConfig(map[string]string{"upstream": upstream.URL}))
 	require.Equal(t, http.StatusGatewayTimeout, s.get("/out/hang").StatusCode)
 	require.Equal(t, http.StatusBadGateway, s.get("/out/garbage").StatusCode)
 	require.Equal(t, http.StatusBadGateway, s.get("/out/half").StatusCode)
