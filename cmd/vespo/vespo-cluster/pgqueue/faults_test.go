@@ -158,10 +158,15 @@ func TestRepeatedPutWaitsForStandbys(t *testing.T) {
 		}
 		return err
 	})
-	r := storetest.Request("x")
-	stored := make(chan error)
-	go func() { stored <- s.Put(t.Context(), "/q", r, storetest.Wide()) }()
+	stored := make(chan error, 1)
+	put := func() { stored <- s.Put(t.Context(), "/q", storetest.Request("x"), storetest.Wide()) }
+	go put()
 	enginetest.Eventually(t, func() error {
+		select {
+		case <-stored: // the process that decides about waiting had not read the configuration, or the time of the put is over
+			go put()
+		default:
+		}
 		var waits bool
 		err := direct.pool.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%queue_put%')").Scan(&waits)
 		if err == nil && !waits {

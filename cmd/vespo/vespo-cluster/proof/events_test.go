@@ -54,9 +54,13 @@ func newEventClients(t *testing.T, c *clients) *eventClients {
 	c.mu.Lock()
 	c.contents[registry.DigestOf(module)] = eventService
 	c.mu.Unlock()
+	client := c.hosts[0].client
+	limit := client.Timeout
+	client.Timeout = patience // nothing has compiled it before
 	x := c.change(c.hosts[0], history.Change{Action: history.Deploy, Service: eventService, Content: eventService}, "/services/add", url.Values{
 		"prefix": {eventService}, "replicas": {"2"}, "allow": {receiver.URL}, "config": {"upstream=" + receiver.URL},
 	}, module)
+	client.Timeout = limit
 	require.Equal(t, history.Acknowledged, x.Outcome, x.Detail)
 	return e
 }
