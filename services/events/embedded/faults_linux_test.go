@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -99,36 +98,9 @@ func TestFailedSyncs(t *testing.T) {
 	require.Positive(t, found)
 }
 
-// small mounts a file system of 2 MiB. It skips the test if mounting is not permitted.
-func small(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m")
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("file systems can be mounted by root alone")
-	}
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
-	return dir
-}
-
-// fill uses up the free space of a file system until the returned function is called.
-func fill(t *testing.T, dir string) (free func()) {
-	t.Helper()
-	name := filepath.Join(dir, "filler")
-	f, err := os.Create(name)
-	require.NoError(t, err)
-	for err == nil {
-		_, err = f.Write(make([]byte, 4096))
-	}
-	require.ErrorIs(t, err, syscall.ENOSPC)
-	require.NoError(t, f.Close())
-	return func() { require.NoError(t, os.Remove(name)) }
-}
-
 // TestFullDisk fills the disk of a store. Events are refused; stored ones keep their leases and survive.
 func TestFullDisk(t *testing.T) {
-	dir := small(t)
+	dir := crashtest.SmallDisk(t)
 	path := filepath.Join(dir, "events.db")
 	s := open(t, path)
 	for _, id := range []string{"ends", "waits"} {
@@ -138,7 +110,7 @@ func TestFullDisk(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, taken, 1)
 	lease := taken[0].LeaseID
-	free := fill(t, dir)
+	free := crashtest.FillDisk(t, dir)
 	for n := range 3 {
 		err := s.Put(t.Context(), events.Event{ID: fmt.Sprint("refused", n), Function: "f", Content: make([]byte, 400<<10)})
 		require.ErrorIs(t, err, events.ErrUnavailable)

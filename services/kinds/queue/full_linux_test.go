@@ -1,60 +1,30 @@
 package queue_test
 
 import (
-	"errors"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/durable/crashtest"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
-// small mounts a file system of 2 MiB. It skips the test if mounting is not permitted.
-func small(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m")
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("file systems can be mounted by root alone")
-	}
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
-	return dir
-}
-
-// fill uses up the free space of a file system until the returned function is called.
-func fill(t *testing.T, dir string) (free func()) {
-	t.Helper()
-	name := filepath.Join(dir, "filler")
-	f, err := os.Create(name)
-	require.NoError(t, err)
-	for err == nil {
-		_, err = f.Write(make([]byte, 4096))
-	}
-	require.ErrorIs(t, err, syscall.ENOSPC)
-	require.NoError(t, f.Close())
-	return func() { require.NoError(t, os.Remove(name)) }
-}
-
 // TestFullDisk checks that an answer that cannot be stored is not lost: the
 // worker receives an error, keeps its lease and can send the answer again.
 func TestFullDisk(t *testing.T) {
-	dir := small(t)
+	dir := crashtest.SmallDisk(t)
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Dir = dir })
 	at := h.add("/jobs", queue.Document{Durable: true, Lease: schema.Period(time.Minute)})
 	result := h.accept("POST", "/jobs?async=1", "a job")
 	waits := h.accept("POST", "/jobs?async=1", "another")
 	got := h.take(at + "/api/v1/jobs/request")
-	free := fill(t, dir)
+	free := crashtest.FillDisk(t, dir)
 	answer := reply(got.Identifier, 200, strings.Repeat("x", 100<<10))
 	for range 2 {
 		a := h.do("POST", at+"/api/v1/jobs/response", answer)
@@ -81,12 +51,12 @@ func TestFullDisk(t *testing.T) {
 // TestExpiredOnFullDisk checks that the end of a request is
 // visible even if it cannot be stored, and is stored later.
 func TestExpiredOnFullDisk(t *testing.T) {
-	dir := small(t)
+	dir := crashtest.SmallDisk(t)
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Dir = dir })
 	at := h.add("/jobs", queue.Document{Durable: true, Lease: schema.Period(500 * time.Millisecond)})
 	result := h.accept("POST", "/jobs?async=1", "a job")
 	h.take(at + "/api/v1/jobs/request")
-	free := fill(t, dir)
+	free := crashtest.FillDisk(t, dir)
 	require.Eventually(t, func() bool { return h.do("GET", result, "").StatusCode == http.StatusGatewayTimeout }, servicetest.HangTimeout, 10*time.Millisecond)
 	free()
 	require.Equal(t, http.StatusGatewayTimeout, h.do("GET", result, "").StatusCode)
