@@ -5,34 +5,13 @@ import "net/http"
 // Inviting returns a writer for a client that sends a body after "100 Continue" alone, and none after an answer, as transports of
 // net/http do. The answer may begin while the handler has still to read the body, so "100 Continue" is sent first, also if the
 // body was read. A refusal (status 400 or above) is sent without.
-func Inviting(w http.ResponseWriter) http.ResponseWriter { return &inviting{ResponseWriter: w} }
-
-type inviting struct {
-	http.ResponseWriter
-	begun bool
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *inviting) WriteHeader(status int) {
-	if !w.begun && status >= http.StatusOK {
-		w.begun = true
+func Inviting(w http.ResponseWriter) http.ResponseWriter {
+	return AtHeader(w, func(status int) {
 		if status < http.StatusBadRequest {
-			w.ResponseWriter.WriteHeader(http.StatusContinue)
+			w.WriteHeader(http.StatusContinue)
 		}
-	}
-	w.ResponseWriter.WriteHeader(status)
+	})
 }
-
-// Write implements http.ResponseWriter.
-func (w *inviting) Write(p []byte) (int, error) {
-	if !w.begun {
-		w.WriteHeader(http.StatusOK)
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-// Unwrap is for http.ResponseController.
-func (w *inviting) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Final passes no "100 Continue" of another server on: the own server sends it when the body is read, if the client waits for it.
 // With both, a client would get two.

@@ -2,28 +2,28 @@ package client
 
 import "net/http"
 
-// AtHeader returns a writer that calls set with the header of the final response before that is sent.
-func AtHeader(w http.ResponseWriter, set func(http.Header)) http.ResponseWriter {
-	return &atHeader{ResponseWriter: w, set: set}
+// AtHeader returns a writer that calls first with the status of the final response, before the header is sent.
+func AtHeader(w http.ResponseWriter, first func(status int)) http.ResponseWriter {
+	return &atHeader{ResponseWriter: w, first: first}
 }
 
 type atHeader struct {
 	http.ResponseWriter
-	set func(http.Header) // nil once it was called
+	first func(status int) // nil once it was called
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *atHeader) WriteHeader(status int) {
-	if status >= http.StatusOK && w.set != nil {
-		w.set(w.Header())
-		w.set = nil
+	if first := w.first; first != nil && status >= http.StatusOK {
+		w.first = nil
+		first(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (w *atHeader) Write(p []byte) (int, error) {
-	if w.set != nil {
+	if w.first != nil {
 		w.WriteHeader(http.StatusOK)
 	}
 	return w.ResponseWriter.Write(p)
@@ -31,7 +31,7 @@ func (w *atHeader) Write(p []byte) (int, error) {
 
 // FlushError is for http.ResponseController.
 func (w *atHeader) FlushError() error {
-	if w.set != nil {
+	if w.first != nil {
 		w.WriteHeader(http.StatusOK)
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()

@@ -88,7 +88,8 @@ func (v *Receiver) serve(n *note, w http.ResponseWriter, r *http.Request) bool {
 			return false
 		}
 		if n.Later {
-			w = client.AtHeader(w, func(header http.Header) { n.tell(*h, header) })
+			header := w.Header()
+			w = client.AtHeader(w, func(int) { n.tell(*h, header) })
 		}
 		return rt.ServePassed(p, w, r)
 	}
