@@ -96,7 +96,7 @@ func (s *Set) trim(ctx context.Context) {
 		}
 	}
 	if !s.exceeded() {
-		s.over.Store(false) // whoever loads code now asks by itself
+		s.over.Store(false) // a later load asks by itself
 	}
 	if unloaded > 0 {
 		s.log.Debug("the least recently used code was released, as all exceeded its limit", slog.Int("modules", unloaded),

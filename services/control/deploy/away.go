@@ -123,7 +123,7 @@ func (d *Deployer) known(s registry.Service, g registry.Generation) Known {
 }
 
 // standInFor returns the Deployment of a version of s that is to be served here, and is not at present: other hosts serve its
-// requests, and those that none serves are answered by own. It returns nil if no other host has the service.
+// requests, and own answers the rest. It returns nil if no other host has the service.
 func (d *Deployer) standInFor(s registry.Service, g registry.Generation, own refusal, soon router.Handler) services.Deployment {
 	if d.cfg.Hosts == nil || hosts.Of(s.Current.Manifest).IsZero() {
 		return nil

@@ -69,7 +69,7 @@ func takeNote(r *http.Request) (n note, err error) {
 	return n, nil
 }
 
-// hopFields are the fields that httputil.ReverseProxy removes, apart from those that "Connection" lists. The server has taken the framing.
+// hopFields are removed by httputil.ReverseProxy, beside the fields in the list of "Connection". The server has taken the framing.
 var hopFields = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Upgrade"}
 
 // hopOf returns the fields of a header that belong to its connection.

@@ -185,7 +185,7 @@ func (h *reached) Later(_ routekey.Key, definition string, g registry.Generation
 func (h *reached) Unable(routekey.Key) bool { return false }
 
 // TestNoHolderServesAnEarlierVersionThanAnother has two holders of which one gets changes first. The host that forwards gets them last, and
-// an older one in between. Holders whose service changes during a request tell what is served since.
+// an older one in between. Holders with a change during a request tell the new state.
 func TestNoHolderServesAnEarlierVersionThanAnother(t *testing.T) {
 	type state struct {
 		definition string

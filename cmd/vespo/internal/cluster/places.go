@@ -134,7 +134,7 @@ func (n *Node) hostSets() (all []hostSet) {
 	return all
 }
 
-// presentLocked returns the present hosts. Until the store is reached, they are those that were there when it was last reached.
+// presentLocked returns the present hosts. Until the store is reached, they are the hosts of the last contact with it.
 func (n *Node) presentLocked() hostSet {
 	if n.places != nil {
 		return n.places

@@ -41,7 +41,7 @@ func newEventStore(s *Store) *eventStore { return &eventStore{s: s, due: make(ch
 // Events returns the store of events. It ends with Close.
 func (s *Store) Events() events.Store { return s.events }
 
-// eventParts returns the parts of the schema for events. The first host of this version adds those that a schema lacks.
+// eventParts returns the parts of the schema for events. The first host of this version adds the missing ones to a schema.
 func eventParts() []pgstore.Part {
 	return []pgstore.Part{
 		{Format: "event_format", Version: eventsVersion, Script: eventTables + eventFunctions},
