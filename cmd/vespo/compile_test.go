@@ -22,7 +22,7 @@ import (
 func TestCompilingIsBounded(t *testing.T) {
 	data := t.TempDir()
 	_, c := launch(t, data, "--compile-time=1s")
-	_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 8000, 1000))
+	_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 4000, 1000))
 	var refused *remote.Refusal
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, http.StatusUnprocessableEntity, refused.Status)

@@ -122,7 +122,7 @@ func TestInvalidModulesAreRefused(t *testing.T) {
 func TestTimeIsBounded(t *testing.T) {
 	cfg := children(t)
 	cfg.CPUTime = time.Second
-	_, err := New(cfg).Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 16000, 1000), nil)
+	_, err := New(cfg).Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 4000, 1000), nil)
 	var refused *Refusal
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "cannot be compiled: that takes longer than 1s of processor time", refused.Reason)
