@@ -59,8 +59,16 @@ func Serve(ctx context.Context, c Config, out io.Writer) error {
 	if closer != nil {
 		defer closer.Close() // the process exits afterwards
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, Protocols: protocols()}
 	return listen(ctx, out, s.Serve)
+}
+
+// protocols are HTTP/1.1, and HTTP/2 for clients that begin with it, as on the public listener of Vespo.
+func protocols() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return &p
 }
 
 // listen serves on a listener, which it closes when ctx is done.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/internal/crew"
 	"github.com/vespo-dev/vespo/internal/lane"
 )
 
@@ -21,6 +22,7 @@ type surface struct {
 	listener *conns.Listener
 	server   *http.Server
 	lane     *lane.Server  // in front of server; nil without one
+	crew     *crew.Crew    // serves the streams of HTTP/2
 	drain    time.Duration // for requests in flight, when stopping
 	leaving  atomic.Bool   // atomic; the server is about to stop
 	passed   atomic.Bool   // atomic; the socket was passed on, and the listener is closed
@@ -29,12 +31,13 @@ type surface struct {
 // newSurface returns the surface of a handler, without a listener.
 func newSurface(name string, handler http.Handler, drain time.Duration, log *slog.Logger) *surface {
 	f := &surface{name: name, drain: drain}
-	f.server = newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f.crew = crew.New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.leaving.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		handler.ServeHTTP(w, r)
-	}), log)
+	}))
+	f.server = newHTTPServer(f.crew, log)
 	return f
 }
 
@@ -97,6 +100,7 @@ func (f *surface) shutdown(ctx context.Context) error {
 
 // stop closes the listener and waits for the requests in flight. When ctx ends, it cuts off the rest.
 func (f *surface) stop(ctx context.Context) error {
+	defer f.crew.Close()
 	err := f.shutdown(ctx)
 	if err == nil || ctx.Err() == nil {
 		return err
