@@ -7,5 +7,5 @@
 // # Concurrency
 //
 // Everything is safe for concurrent use. Lock order: none; mu of a Store is held only briefly. The package starts no
-// goroutine, except those of net/http, which end with [Host.Close].
+// goroutine that outlives a call, except those of net/http, which end with [Host.Close].
 package peer

@@ -40,6 +40,9 @@ type Config struct {
 	// Parallel is the number of transfers at a time; default 8. A quarter of them, at least one if there are several, is not for blobs in
 	// advance.
 	Parallel int
+	// Remembered returns hosts that were there once, such as before the list of hosts was lost. They are asked for a blob that none of
+	// Hosts has sent, all at once. Nil: there are none.
+	Remembered func() []*Host
 	// Last returns a blob that no host has sent, such as from an object store; nil: there is none.
 	Last     func(ctx context.Context, d registry.Digest) ([]byte, error)
 	Partials *Partials // nil: a transfer that was given up begins anew the next time
@@ -119,7 +122,10 @@ func (f *Fetcher) take(ctx context.Context, d registry.Digest, turn *ticket, adv
 		return nil, err
 	}
 	defer f.turns.leave()
-	blob, err := f.fetch(ctx, d)
+	blob, err := f.fetch(ctx, d, f.cfg.Hosts())
+	if err != nil && f.cfg.Remembered != nil && ctx.Err() == nil {
+		blob, err = f.remembered(ctx, d, err)
+	}
 	if err != nil && f.cfg.Last != nil && ctx.Err() == nil {
 		blob, err = f.last(ctx, d, err)
 	}
@@ -147,14 +153,14 @@ func (f *Fetcher) last(ctx context.Context, d registry.Digest, fetched error) ([
 	return nil, fmt.Errorf("%w; hosts: %w", err, fetched)
 }
 
-// fetch asks the hosts until one has sent the rest of the blob, or all have failed too often.
-func (f *Fetcher) fetch(ctx context.Context, d registry.Digest) ([]byte, error) {
+// fetch asks hosts until one has sent the rest of the blob, or all have failed too often.
+func (f *Fetcher) fetch(ctx context.Context, d registry.Digest, hosts []*Host) ([]byte, error) {
 	t := newTransfer(f, d)
 	if t.complete() {
 		t.file.drop() // the caller stores it
 		return t.blob, nil
 	}
-	c := newChoice(f.cfg.Hosts(), f.cfg.Attempts)
+	c := newChoice(hosts, f.cfg.Attempts)
 	for {
 		host := c.next()
 		if host == nil {

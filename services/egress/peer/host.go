@@ -46,7 +46,8 @@ type Host struct {
 	agent string       // immutable
 	http  *http.Client // immutable
 
-	transfers atomic.Int64 // of blobs, that are in progress
+	transfers atomic.Int64              // of blobs, that are in progress
+	avoided   atomic.Pointer[time.Time] // until when it is not asked as a remembered host; nil: it may be
 }
 
 // NewHost returns a host. It connects to nothing.
@@ -91,10 +92,15 @@ func (h *Host) Close() { h.http.CloseIdleConnections() }
 // Get sends a GET request. The response has a status of 2xx or 304, and the caller closes its body. The error for another
 // status is a *StatusError.
 func (h *Host) Get(ctx context.Context, path string, query url.Values, header http.Header) (*http.Response, error) {
+	return h.do(ctx, http.MethodGet, path, query, header)
+}
+
+// do is Get with a method.
+func (h *Host) do(ctx context.Context, method, path string, query url.Values, header http.Header) (*http.Response, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base+path, nil)
+	r, err := http.NewRequestWithContext(ctx, method, h.base+path, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -251,12 +251,13 @@ func (n *Node) hostOf(m Member) (*peerHost, error) {
 	return p, nil
 }
 
-// forgetHosts closes the clients of hosts that are not there any more. Requests in progress go on.
+// forgetHosts closes the clients of hosts that are not there any more, and not remembered either. Requests in progress go on.
 func (n *Node) forgetHosts(there []Member) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for address, p := range n.hosts {
-		if !slices.ContainsFunc(there, func(m Member) bool { return m.Address == address }) {
+		lost := slices.ContainsFunc(n.lost, func(h lostHost) bool { return h.Address == address })
+		if !lost && !slices.ContainsFunc(there, func(m Member) bool { return m.Address == address }) {
 			p.close()
 			delete(n.hosts, address)
 		}

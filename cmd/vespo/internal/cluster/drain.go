@@ -76,6 +76,7 @@ func (n *Node) recall() error {
 	for _, h := range memory.hosts {
 		n.recalled = append(n.recalled, h.placeable())
 	}
+	n.recallLost(memory)
 	return nil
 }
 
@@ -88,7 +89,7 @@ func (n *Node) setDraining(on bool) {
 	case was && !on:
 		n.log.Info("this host is not drained any more")
 	}
-	err := n.memory.set(on, n.othersPlaced()) // again and again, until it is stored
+	err := n.memory.set(on, n.othersPlaced(), n.lostHosts()) // again and again, until it is stored
 	switch failed := err != nil; {
 	case failed && !n.unstored:
 		n.log.Error("it could not be stored whether this host is drained, and which others there are; a start without the store of the catalogue will not know it", "error", err)

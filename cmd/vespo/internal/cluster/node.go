@@ -84,7 +84,7 @@ type Node struct {
 	former   []formerSet             // guarded by placesMu: places before
 	guessed  bool                    // guarded by placesMu: services were placed while places was nil
 	lookups  atomic.Pointer[lookups] // of places; nil before the first time
-	moved    chan struct{}           // capacity 1: Follow has to look whether services have moved
+	moved    chan struct{}           // capacity 1: Follow has to look whether services have moved, or can be had now
 
 	drainMu  sync.Mutex
 	memory   *memory // guarded by drainMu; nil: nothing is kept
@@ -94,6 +94,7 @@ type Node struct {
 	self   Member                    // guarded by mu
 	told   uint64                    // guarded by mu: announcements of work
 	hosts  map[string]*peerHost      // guarded by mu, by address
+	lost   []lostHost                // guarded by mu: not listed by the store any more, newest first; replaced, never changed
 	holds  map[registry.Digest]*hold // guarded by mu
 	slots  slots                     // guarded by mu
 	work   func() Work               // guarded by mu; nil: not known yet
@@ -119,7 +120,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if cfg.ShareCode {
 		n.code = travel.New(travel.Config{Hosts: n.codeSources, Key: id.signer, Log: cfg.Log})
 	}
-	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes, Partials: cfg.Partials, Last: n.last()})
+	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes, Remembered: n.lostSources, Partials: cfg.Partials, Last: n.last()})
 	if err := n.recall(); err != nil {
 		return nil, err
 	}
@@ -244,7 +245,7 @@ func (n *Node) known() []Member {
 	if all := n.members.Load(); all != nil {
 		return *all
 	}
-	if time.Since(n.askedAt) < n.refresh {
+	if time.Since(n.askedAt) < n.refresh || !n.askedAt.IsZero() && n.store.Trouble() != nil {
 		return nil
 	}
 	defer func() { n.askedAt = time.Now() }()
@@ -270,11 +271,18 @@ func (n *Node) look(ctx context.Context) (View, error) {
 	}
 	own := n.Address()
 	others := slices.DeleteFunc(slices.Clone(view.Members), func(m Member) bool { return m.Address == own })
-	n.members.Store(&others)
+	var before []Member
+	if all := n.members.Swap(&others); all != nil {
+		before = *all
+	}
+	fresh := n.noteLost(before, others)
 	n.noteHomes(others, view.Drained)
 	n.notePlaces(others, view.Drained)
 	n.forgetHosts(others)
 	n.setDraining(slices.Contains(view.Drained, own))
+	if fresh {
+		n.signalMoved() // it may have the modules of unavailable services
+	}
 	return view, nil
 }
 
@@ -323,7 +331,8 @@ func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopt
 	}
 }
 
-// newer waits for another state than the last one. It returns that one again after a time, and when services may have moved.
+// newer waits for another state than the last one. It returns that one again after a time, when services may have
+// moved, and when another host has appeared.
 func (n *Node) newer(ctx context.Context, catalogue *registry.Registry, last *registry.State, retry time.Duration) *registry.State {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
