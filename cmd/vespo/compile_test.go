@@ -22,7 +22,7 @@ import (
 func TestCompilingIsBounded(t *testing.T) {
 	data := t.TempDir()
 	_, c := launch(t, data, "--compile-time=1s")
-	_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 4000, 1000))
+	_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 1500, 1000))
 	var refused *remote.Refusal
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, http.StatusUnprocessableEntity, refused.Status)
@@ -78,7 +78,7 @@ func TestCompilingEndsWithTheServer(t *testing.T) {
 	p, c := launch(t, t.TempDir(), "--log-level=debug")
 	ended := make(chan error)
 	go func() {
-		_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 4000, 1000))
+		_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 1500, 1000))
 		ended <- err
 	}()
 	require.True(t, p.await(compiling))

@@ -59,7 +59,7 @@ func TestCompilingEndsWithTheSignal(t *testing.T) {
 	require.NoError(t, err)
 	ended := make(chan error)
 	go func() {
-		ended <- add(t.Context(), c, "/long", guests.Long(t, "hello", 4000, 1000))
+		ended <- add(t.Context(), c, "/long", guests.Long(t, "hello", 1500, 1000))
 	}()
 	require.True(t, said.Await(ctx, compiling.MatchString))
 	cancel()
