@@ -84,7 +84,10 @@ func (x *exchange) answerHit(k *caching, found *cache.Found) error {
 		x.record.Cache = accesslog.CacheStale
 	}
 	k.status = "vespo; hit; ttl=" + strconv.FormatInt(floorSeconds(hit.TTL()), 10)
-	if found.Collapsed {
+	if found.Shared {
+		k.status += "; detail=shared"
+	}
+	if found.Collapsed && !found.Shared {
 		k.status = "vespo; fwd=" + string(cache.WhyMiss) + "; collapsed"
 	}
 	to := client.NewWriter(&x.writer, x.request.Request, context.Background()) // bounded by the size of an answer and client.Patience

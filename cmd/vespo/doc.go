@@ -29,8 +29,8 @@
 // # Environment
 //
 // VESPO_SERVER stands in for --server, VESPO_AUTHOR for --author, VESPO_TOKEN for --token, VESPO_ADMIN_TOKEN for --admin-token and, without VESPO_TOKEN, for --token, VESPO_WORKER_TOKEN for
-// --worker-token, VESPO_ADMIN_LISTEN for --admin-listen, VESPO_STORE for --store, VESPO_PEER_LISTEN for --peer-listen, VESPO_BLOBS for --blobs, VESPO_PEER_ADDRESS for --peer-address, VESPO_KV for --kv, VESPO_QUEUES for --queues, VESPO_LIMITS for --limits, and VESPO_LAMBDA_KEYS for --lambda-key.
-// VESPO_STORE_PASSWORD is the password of the user of --store, VESPO_KV_PASSWORD that of --kv, VESPO_QUEUES_PASSWORD that of --queues, and VESPO_LIMITS_PASSWORD that of --limits. As in FlexiLib, PORT is the port to listen on unless
+// --worker-token, VESPO_ADMIN_LISTEN for --admin-listen, VESPO_STORE for --store, VESPO_PEER_LISTEN for --peer-listen, VESPO_BLOBS for --blobs, VESPO_PEER_ADDRESS for --peer-address, VESPO_KV for --kv, VESPO_QUEUES for --queues, VESPO_LIMITS for --limits, VESPO_CACHE_STORE for --cache-store, and VESPO_LAMBDA_KEYS for --lambda-key.
+// VESPO_STORE_PASSWORD is the password of the user of --store, VESPO_KV_PASSWORD that of --kv, VESPO_QUEUES_PASSWORD that of --queues, VESPO_LIMITS_PASSWORD that of --limits, and VESPO_CACHE_STORE_PASSWORD that of --cache-store. As in FlexiLib, PORT is the port to listen on unless
 // --listen is given, and SERVER_THREAD_COUNT the number of requests served at a time unless --slots is given.
 // The variables OTEL_* of OpenTelemetry configure traces; see docs/tracing.md.
 // NO_COLOR switches colours off. Commands that talk to a server use the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY. The compilers that build

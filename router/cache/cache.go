@@ -10,6 +10,7 @@ import (
 type Cache struct {
 	store   *Store // immutable
 	service string // immutable
+	version string // immutable: the same on all hosts; "" if the answers are not shared
 
 	// Guarded by Store.mu.
 	entries map[Key][]*entry // answers by target, the newest last; no list is empty
@@ -45,6 +46,7 @@ type Found struct {
 	Hit       *Hit          // the answer; the caller releases it
 	Fill      *Fill         // records the answer of the service; the caller ends it
 	Why       Why           // without a Hit
+	Shared    bool          // Hit was in the second level
 	Collapsed bool          // the request has waited for another one
 	Waited    time.Duration // for how long
 }
@@ -73,16 +75,9 @@ func (c *Cache) clear() {
 // Invalidate removes the answers of a target, in all versions of the service: a request may have changed it.
 func (c *Cache) Invalidate(key Key) {
 	s := c.store
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for other := range s.services[c.service] {
-		for len(other.entries[key]) > 0 {
-			s.remove(other.entries[key][0])
-			s.counts.invalidated.Add(1)
-		}
-		if f := other.flights[key]; f != nil {
-			f.epoch++
-		}
+	answers := s.invalidate(c.service, key)
+	if s.sharing != nil && c.version != "" {
+		s.sharing.remove(c.service, key, answers)
 	}
 }
 
@@ -91,7 +86,7 @@ func (c *Cache) Pass() { c.store.counts.passed.Add(1) }
 
 // Fetch returns a stored answer, or else a Fill for the answer of the service. If the answer to another request for the same target
 // is being recorded, it waits for that for at most MaxWait. Its error is that of ctx. HEAD, and requests of clients that want
-// a stored answer or none, get no Fill.
+// a stored answer or none, get no Fill. A request with a Fill asks the second level.
 func (c *Cache) Fetch(ctx context.Context, q *Request) (found Found, err error) {
 	var timer *time.Timer
 	begin, alone := q.Arrived, !q.plain()
@@ -116,6 +111,11 @@ func (c *Cache) Fetch(ctx context.Context, q *Request) (found Found, err error) 
 		}
 		found.Waited = time.Since(begin)
 	}
+	if found.Fill != nil {
+		if hit := found.Fill.look(ctx); hit != nil {
+			found.Hit, found.Fill, found.Why, found.Shared = hit, nil, "", true
+		}
+	}
 	switch {
 	case found.Hit == nil:
 		c.store.counts.misses.Add(1)
@@ -137,9 +137,9 @@ func (c *Cache) fetch(q *Request, now time.Time, alone bool) (hit *Hit, fill *Fi
 		return hit, nil, why, nil
 	}
 	f := c.flights[q.Key]
-	if m, hash := s.markOf(c, q.Key); m.hash == hash && now.Before(m.until) {
-		alone = true
-	}
+	m, hash := s.markOf(c, q.Key)
+	hopeless := m.hash == hash && now.Before(m.until)
+	alone = alone || hopeless
 	if f != nil && f.leader != nil && now.Sub(f.leader.asked) >= MaxWait {
 		alone = true
 	}
@@ -152,6 +152,7 @@ func (c *Cache) fetch(q *Request, now time.Time, alone bool) (hit *Hit, fill *Fi
 	}
 	f.fills++
 	fill = newFill(c, q, f, now)
+	fill.hopeless = hopeless
 	if !alone {
 		f.leader = fill
 	}

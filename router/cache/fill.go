@@ -32,6 +32,12 @@ type Fill struct {
 	asked      time.Time
 	settled    chan struct{} // closed when outcome is set
 
+	// Of the second level; set before Fetch returns, then immutable.
+	hopeless bool // it is not asked: answers to the target are not storable
+	names    names
+	stamp    stamp
+	stamped  bool // the answer may be shared
+
 	outcome outcome // guarded by Store.mu until settled is closed, then immutable
 
 	mu       sync.Mutex
@@ -169,6 +175,11 @@ func (f *Fill) End(complete bool, header http.Header) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.settleLocked(result)
+	f.leave()
+}
+
+// leave ends the part of the Fill in its flight. Store.mu is held.
+func (f *Fill) leave() {
 	if f.flight.fills--; f.flight.fills == 0 {
 		delete(f.cache.flights, f.request.Key)
 	}
@@ -189,21 +200,29 @@ func (f *Fill) keep(complete bool) outcome {
 	if !complete || c.closed || c.epoch != f.cacheSeen || f.flight.epoch != f.flightSeen {
 		return failed
 	}
-	old := slices.Clone(c.entries[e.key])
-	for i, other := range old {
-		if other.suits(f.request.Header) || len(old)-i >= maxVariants {
-			s.remove(other)
-		}
-	}
+	c.replace(e.key, f.request.Header)
 	if !s.makeRoom(c, e.size) {
 		s.counts.refused.Add(1)
 		return unusable
 	}
 	s.insert(e)
+	if f.stamped && time.Since(f.asked) < fillTime {
+		s.sharing.offer(offer{entry: e, names: f.names, stamp: f.stamp})
+	}
 	if m, hash := s.markOf(c, e.key); m.hash == hash {
 		*m = mark{}
 	}
 	return stored
+}
+
+// replace removes the answers to a target that suit a request with the header, and the oldest if there are too many. Store.mu is held.
+func (c *Cache) replace(key Key, h http.Header) {
+	old := slices.Clone(c.entries[key])
+	for i, other := range old {
+		if other.suits(h) || len(old)-i >= maxVariants {
+			c.store.remove(other)
+		}
+	}
 }
 
 // settle lets the requests that wait for the answer go on. f.mu is held.

@@ -29,6 +29,8 @@ type Store struct {
 	limit int64        // immutable; bytes
 	seed  maphash.Seed // immutable
 
+	sharing *Sharing // set by Share, then immutable; nil: there is no second level
+
 	mu        sync.Mutex
 	used      int64                          // guarded by mu: bytes of entries that are stored or still read, and of recordings
 	recording int64                          // guarded by mu: bytes of recordings
@@ -96,9 +98,13 @@ func (s *Store) Stats() Stats {
 	}
 }
 
-// Open returns an empty cache for a version of a service. The caller closes it.
-func (s *Store) Open(service string) *Cache {
-	c := &Cache{store: s, service: service, entries: make(map[Key][]*entry), flights: make(map[Key]*flight), recent: list.New()}
+// Open returns an empty cache for a version of a service, whose answers are not shared with other hosts. The caller closes it.
+func (s *Store) Open(service string) *Cache { return s.OpenShared(service, "") }
+
+// OpenShared is Open for a version whose answers are shared if the store is: with the caches of other hosts that have the same service
+// and version. No other version of the service, earlier or later, may have this text.
+func (s *Store) OpenShared(service, version string) *Cache {
+	c := &Cache{store: s, service: service, version: version, entries: make(map[Key][]*entry), flights: make(map[Key]*flight), recent: list.New()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.services[service] == nil {
@@ -108,8 +114,17 @@ func (s *Store) Open(service string) *Cache {
 	return c
 }
 
-// Purge removes all answers of a service, and returns their number. Answers that are being recorded are not stored.
+// Purge removes all answers of a service, and returns their number on this host. Answers that are being recorded are not stored.
 func (s *Store) Purge(service string) (removed int) {
+	removed = s.purge(service)
+	if s.sharing != nil {
+		s.sharing.remove(service, Key{}, nil)
+	}
+	return removed
+}
+
+// purge is Purge for this host.
+func (s *Store) purge(service string) (removed int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.services[service] {
@@ -118,6 +133,37 @@ func (s *Store) Purge(service string) (removed int) {
 	}
 	s.counts.invalidated.Add(uint64(removed))
 	return removed
+}
+
+// empty removes all answers of this host.
+func (s *Store) empty() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, caches := range s.services {
+		for c := range caches {
+			s.counts.invalidated.Add(uint64(c.recent.Len()))
+			c.clear()
+		}
+	}
+}
+
+// invalidate removes the answers to a target in all versions of a service, on this host. It returns their keys in the second level.
+func (s *Store) invalidate(service string, key Key) (answers []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.services[service] {
+		for len(c.entries[key]) > 0 {
+			s.remove(c.entries[key][0])
+			s.counts.invalidated.Add(1)
+		}
+		if f := c.flights[key]; f != nil {
+			f.epoch++
+		}
+		if s.sharing != nil && c.version != "" {
+			answers = append(answers, namesOf(service, c.version, key).answers)
+		}
+	}
+	return answers
 }
 
 // maxEntry returns the most bytes of one answer.

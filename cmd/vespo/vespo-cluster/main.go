@@ -1,5 +1,5 @@
 // Command vespo-cluster is vespo with engines that several hosts share: the store of a catalogue in etcd, key-value stores in
-// Redis and PostgreSQL, rate limits in Redis, durable queues in PostgreSQL, and modules in an object store.
+// Redis and PostgreSQL, rate limits and kept answers in Redis, durable queues in PostgreSQL, and modules in an object store.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgstore"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/redisstore"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/s3store"
+	"github.com/vespo-dev/vespo/router/cache"
 	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/queues"
@@ -23,7 +24,7 @@ import (
 
 func main() {
 	redisstore.Silence()
-	os.Exit(program.Main(server.Openers{Store: etcdstore.OpenURL, KV: openKV, Queues: openQueues, Blobs: s3store.OpenURL, Limits: openLimits}))
+	os.Exit(program.Main(server.Openers{Store: etcdstore.OpenURL, KV: openKV, Queues: openQueues, Blobs: s3store.OpenURL, Limits: openLimits, Cache: openCache}))
 }
 
 // openKV is a kv.Opener.
@@ -49,6 +50,15 @@ func openLimits(ctx context.Context, o ratelimit.Options) (ratelimit.Engine, err
 	engine, err := redisstore.OpenLimits(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("--limits: %w", err)
+	}
+	return engine, nil
+}
+
+// openCache is a cache.Opener.
+func openCache(ctx context.Context, o cache.Options) (cache.Engine, error) {
+	engine, err := redisstore.OpenCache(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("--cache-store: %w", err)
 	}
 	return engine, nil
 }

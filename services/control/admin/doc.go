@@ -20,7 +20,7 @@
 //	                              see docs/management-api.md
 //	GET|HEAD /services/blob       ?digest=D: the bytes of a module or another blob of a version, whole or a Range of them
 //	GET|HEAD /services/hosts      the hosts of a catalogue that several have: version, generation, lag, services not served
-//	POST     /services/cache/purge ?prefix=P[&match=M]: remove the kept answers of the service, on this host
+//	POST     /services/cache/purge ?prefix=P[&match=M]: remove the kept answers of the service; without --cache-store, on this host alone
 //	POST     /services/hosts/drain   ?host=H: the host is not ready, and takes no work that one host alone does; undrain ends that
 //	GET|HEAD /services/whoami     who sends the request, and the scopes it has
 //	GET|HEAD /services/health     200 while the server answers; requires no right

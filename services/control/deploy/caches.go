@@ -29,7 +29,13 @@ func (d *Deployer) openCache(l *live) *cache.Cache {
 	if d.cfg.Cache == nil || l.relays || !cached(l.service.Current.Manifest) {
 		return nil
 	}
-	return d.cfg.Cache.Open(l.service.Key.String())
+	return d.cfg.Cache.OpenShared(l.service.Key.String(), sharedVersion(l.service.Current))
+}
+
+// sharedVersion returns a text that all hosts of a catalogue have for a version, until another commit makes it current anew. Catalogues that do
+// not copy each other have none in common.
+func sharedVersion(v registry.Version) string {
+	return fmt.Sprintf("%s %d %d %d", v.ContentDigest(), v.Number, v.Generation, v.Deployed.UnixNano())
 }
 
 // emptyCache closes the cache of a version that gets no more requests. It may be called more than once.

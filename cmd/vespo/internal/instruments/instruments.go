@@ -36,35 +36,36 @@ import (
 
 // Sources are the components of a server that are measured. All are safe for concurrent use.
 type Sources struct {
-	Version   version.Info
-	Requests  *tally.Tally
-	Scrapes   *metrics.Handler
-	Router    *router.Router
-	Deployer  *deploy.Deployer
-	Gates     []Gate
-	Modules   *wasm.Kind
-	Proxies   *proxy.Kind
-	Queues    *queue.Kind
-	Functions *function.Kind
-	Stores    kv.Engine          // nil if they are not open
-	Cache     *cache.Store       // nil if no answers of services are kept
-	Sharing   *ratelimit.Sharing // nil unless rate limits are shared with other hosts
-	Schedules *scheduler.Scheduler
-	Mirrors   *mirror.Mirrors
-	Feed      *follow.Feed
-	Peers     *peer.Fetcher        // nil unless the catalogue is that of several hosts
-	PeerCode  *travel.Exchange     // nil unless it exchanges compiled code with others
-	Copy      *Copy                // nil unless the server follows another one
-	Common    func() cluster.Stats // nil unless the catalogue is in a common store
-	Forward   *forward.Forwarder   // nil unless requests are forwarded to other hosts
-	Admin     *admin.Handler
-	Journal   *journal.Journal                      // nil if no logs of services are kept
-	Traces    *tracing.Tracer                       // nil unless requests are traced
-	Lambda    *lambda.Handler                       // nil without a Lambda API
-	Failures  func() accesslog.FailureStats         // nil if every request has a record
-	Listeners func(yield func(string, conns.Stats)) // by the name of the listener
-	Lane      func() lane.Stats                     // of the public listener
-	Outputs   func(yield func(string, output.Stats))
+	Version      version.Info
+	Requests     *tally.Tally
+	Scrapes      *metrics.Handler
+	Router       *router.Router
+	Deployer     *deploy.Deployer
+	Gates        []Gate
+	Modules      *wasm.Kind
+	Proxies      *proxy.Kind
+	Queues       *queue.Kind
+	Functions    *function.Kind
+	Stores       kv.Engine          // nil if they are not open
+	Cache        *cache.Store       // nil if no answers of services are kept
+	CacheSharing *cache.Sharing     // nil unless answers are shared with other hosts
+	Sharing      *ratelimit.Sharing // nil unless rate limits are shared with other hosts
+	Schedules    *scheduler.Scheduler
+	Mirrors      *mirror.Mirrors
+	Feed         *follow.Feed
+	Peers        *peer.Fetcher        // nil unless the catalogue is that of several hosts
+	PeerCode     *travel.Exchange     // nil unless it exchanges compiled code with others
+	Copy         *Copy                // nil unless the server follows another one
+	Common       func() cluster.Stats // nil unless the catalogue is in a common store
+	Forward      *forward.Forwarder   // nil unless requests are forwarded to other hosts
+	Admin        *admin.Handler
+	Journal      *journal.Journal                      // nil if no logs of services are kept
+	Traces       *tracing.Tracer                       // nil unless requests are traced
+	Lambda       *lambda.Handler                       // nil without a Lambda API
+	Failures     func() accesslog.FailureStats         // nil if every request has a record
+	Listeners    func(yield func(string, conns.Stats)) // by the name of the listener
+	Lane         func() lane.Stats                     // of the public listener
+	Outputs      func(yield func(string, output.Stats))
 }
 
 // Gate is the capacity that some kinds of services share, with the shares of their clients.

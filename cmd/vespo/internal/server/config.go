@@ -110,6 +110,7 @@ type Config struct {
 	KVSettings
 	QueueSettings
 	LimitSettings
+	CacheSettings
 	FileRules  bool   `kong:"-"` // there is a configuration file, which alone may change its services
 	NoExec     bool   `kong:"-"` // no configuration file may ask for programs, as the user has named none
 	Interpret  bool   `kong:"-"` // run new code in an interpreter until it is compiled
@@ -187,7 +188,7 @@ func (c *Config) Validate() error {
 	violations = append(violations, c.FollowSettings.check(c.Demo, c.Store != "")...)
 	violations = append(violations, c.KVSettings.check()...)
 	violations = append(violations, c.QueueSettings.check()...)
-	violations = append(violations, c.LimitSettings.check()...)
+	violations = append(violations, append(c.LimitSettings.check(), c.CacheSettings.check(int64(c.CacheMemory))...)...)
 	if violations = append(violations, c.TLSSettings.check()...); len(violations) > 0 {
 		return settingsError(violations)
 	}
@@ -300,7 +301,7 @@ func (c *Config) String() string {
 	} {
 		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
 	}
-	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings() + c.KVSettings.strings() + c.QueueSettings.strings() + c.LimitSettings.strings()
+	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings() + c.KVSettings.strings() + c.QueueSettings.strings() + c.LimitSettings.strings() + c.CacheSettings.strings()
 }
 
 // isSet returns a placeholder for a secret.

@@ -24,6 +24,9 @@ func (c *core) openData(ctx context.Context, list *parts.List, cfg *Config, log 
 	if err := c.openLimits(ctx, list, cfg, log); err != nil {
 		return err
 	}
+	if err := c.openCache(ctx, list, cfg, log); err != nil {
+		return err
+	}
 	if err := c.openAudit(ctx, list, log); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func newSources(access access, counts *tally.Tally) *instruments.Sources {
 func (c *core) measure(routing *router.Router, management *admin.Handler) {
 	s := c.sources
 	s.Router, s.Admin, s.Modules = routing, management, c.kind
-	s.Deployer, s.Stores, s.Schedules, s.Sharing, s.Cache = c.deployer, c.engine, c.schedules, c.sharing, c.cache
+	s.Deployer, s.Stores, s.Schedules, s.Sharing, s.Cache, s.CacheSharing = c.deployer, c.engine, c.schedules, c.sharing, c.cache, c.cacheSharing
 	s.Feed = c.feed
 	if c.copied != nil {
 		s.Copy = &instruments.Copy{Follower: c.copied.follower, Fetcher: c.copied.fetcher}

@@ -65,41 +65,42 @@ const (
 
 // core is a server without its listeners: the services, and what they need.
 type core struct {
-	store     *filestore.Store
-	node      *cluster.Node      // among the hosts of a common catalogue; nil without one
-	catalogue *registry.Registry // of node
-	root      *os.Root           // of mounts and static files; nil without --root
-	problems  []registry.Problem // found while opening the catalogue
-	stores    kv.Stores          // key-value stores
-	engine    kv.Engine          // the same, with what only the server uses
-	shared    queues.Engine      // durable queues and events in an engine; nil: they are in the data directory
-	sharing   *ratelimit.Sharing // of rate limits; nil: they are those of this host
-	security  *security          // TLS of the listeners
-	audit     *admin.Auditor     // records changes
-	authority *tokens.Authority  // recognises tokens, for the management API and all else that takes one
-	kind      *wasm.Kind
-	deployer  *deploy.Deployer
-	schedules *scheduler.Scheduler
-	handler   *router.Router // of the public listener
-	admin     http.Handler   // of the admin listener
-	lambda    http.Handler   // of the Lambda API's listener; nil without one
-	leave     func()         // announces to clients and load balancers that the server is about to stop
-	unprofile func()         // ends the profile that is being taken
-	trimmer   *heapTrimmer
-	observer  *observer
-	canaries  *canary.Judge
-	mirrors   *mirror.Mirrors
-	usage     *usage.Ledger
-	copied    *copied // nil unless the server follows another one
-	feed      *follow.Feed
-	dataDir   string
-	sources   *instruments.Sources // of metrics
-	cache     *cache.Store         // of answers; nil if none are kept
-	traces    *tracing.Tracer      // nil unless requests are traced
-	listening listeners
-	lane      atomic.Pointer[lane.Server] // of the public listener, once open; nil without one
-	public    atomic.Value                // string: URL of the public listener, once open
-	console   atomic.Value                // string: URL of the console, once its listener is open
+	store        *filestore.Store
+	node         *cluster.Node      // among the hosts of a common catalogue; nil without one
+	catalogue    *registry.Registry // of node
+	root         *os.Root           // of mounts and static files; nil without --root
+	problems     []registry.Problem // found while opening the catalogue
+	stores       kv.Stores          // key-value stores
+	engine       kv.Engine          // the same, with what only the server uses
+	shared       queues.Engine      // durable queues and events in an engine; nil: they are in the data directory
+	sharing      *ratelimit.Sharing // of rate limits; nil: they are those of this host
+	security     *security          // TLS of the listeners
+	audit        *admin.Auditor     // records changes
+	authority    *tokens.Authority  // recognises tokens, for the management API and all else that takes one
+	kind         *wasm.Kind
+	deployer     *deploy.Deployer
+	schedules    *scheduler.Scheduler
+	handler      *router.Router // of the public listener
+	admin        http.Handler   // of the admin listener
+	lambda       http.Handler   // of the Lambda API's listener; nil without one
+	leave        func()         // announces to clients and load balancers that the server is about to stop
+	unprofile    func()         // ends the profile that is being taken
+	trimmer      *heapTrimmer
+	observer     *observer
+	canaries     *canary.Judge
+	mirrors      *mirror.Mirrors
+	usage        *usage.Ledger
+	copied       *copied // nil unless the server follows another one
+	feed         *follow.Feed
+	dataDir      string
+	sources      *instruments.Sources // of metrics
+	cache        *cache.Store         // of answers; nil if none are kept
+	cacheSharing *cache.Sharing       // of cache; nil: answers are kept by this host alone
+	traces       *tracing.Tracer      // nil unless requests are traced
+	listening    listeners
+	lane         atomic.Pointer[lane.Server] // of the public listener, once open; nil without one
+	public       atomic.Value                // string: URL of the public listener, once open
+	console      atomic.Value                // string: URL of the console, once its listener is open
 }
 
 // access is the access listener, and the count of dropped records.

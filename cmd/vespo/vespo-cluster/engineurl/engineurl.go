@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/router/cache"
 	"github.com/vespo-dev/vespo/router/ratelimit"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/queues"
@@ -29,7 +30,7 @@ const (
 var ErrURL = errors.New("not the URL of an engine")
 
 // PasswordVariables are the variables of the environment that may have the password.
-const PasswordVariables = kv.PasswordVariable + " for key-value stores, " + queues.PasswordVariable + " for queues, " + ratelimit.PasswordVariable + " for rate limits"
+const PasswordVariables = kv.PasswordVariable + " for key-value stores, " + queues.PasswordVariable + " for queues, " + ratelimit.PasswordVariable + " for rate limits, " + cache.PasswordVariable + " for kept answers"
 
 // maxFileBytes bounds the files that a URL names.
 const maxFileBytes = 1 << 20

@@ -24,6 +24,10 @@
 //
 // Limits keeps the counts of rate limits, by a client of its own.
 //
+// # Kept answers
+//
+// Cache keeps answers of services, and a log of those that were removed, by a client of its own.
+//
 // # Durability
 //
 // Every new connection checks that the engine writes each change to its disk before it answers, and that it evicts

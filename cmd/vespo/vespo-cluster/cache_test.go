@@ -1,0 +1,266 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/enginetest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdtest"
+)
+
+// counting is an upstream that counts the requests that reach it. Its answers may be kept.
+type counting struct {
+	url  string
+	runs atomic.Int64
+}
+
+func startCounting(t testing.TB) *counting {
+	u := new(counting)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := u.runs.Add(1)
+		w.Header().Set("Cache-Control", "max-age=600")
+		if r.URL.Query().Has("vary") {
+			w.Header().Set("Vary", "Accept-Language")
+		}
+		_, _ = fmt.Fprintf(w, "%d %s", n, r.Header.Get("Accept-Language"))
+	}))
+	t.Cleanup(server.Close)
+	u.url = server.URL
+	return u
+}
+
+// cachingHosts starts hosts of one catalogue; engine may be empty. Their service /c has a cache.
+func cachingHosts(t testing.TB, n int, engine string, upstream *counting) (hosts []*host) {
+	store := etcdtest.Start(t).URL("cache")
+	for range n {
+		h := newHost(t, store)
+		if engine != "" {
+			h.args = append(h.args, "--cache-store", engine)
+		}
+		h.start()
+		hosts = append(hosts, h)
+	}
+	deployCached(hosts, upstream, "1m")
+	return hosts
+}
+
+// deployCached deploys the service /c, and waits until all hosts have it and use the engine.
+func deployCached(hosts []*host, upstream *counting, timeout string) {
+	h := hosts[0]
+	h.t.Helper()
+	status, answer := h.post("/services/add", url.Values{"prefix": {"c"}, "upstream": {upstream.url}, "cache": {"true"}, "timeout": {timeout}}, nil)
+	require.Contains(h.t, []int{http.StatusCreated, http.StatusOK}, status, answer)
+	for _, h := range hosts {
+		h.eventually(func() bool { return strings.Contains(h.body("/services/inspect?prefix=c"), timeout) })
+	}
+}
+
+// cachedHost is the host that clients name: as behind a load balancer, it is the same for all servers.
+const cachedHost = "c.example"
+
+// asked asks a host, and returns the body and what Cache-Status says.
+func (h *host) asked(path string, lines ...string) (body, status string) {
+	h.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, h.url+path, nil)
+	require.NoError(h.t, err)
+	r.Host = cachedHost
+	for i := 0; i < len(lines); i += 2 {
+		r.Header.Set(lines[i], lines[i+1])
+	}
+	resp, err := h.client.Do(r)
+	require.NoError(h.t, err)
+	defer resp.Body.Close()
+	require.Equal(h.t, http.StatusOK, resp.StatusCode)
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(h.t, err)
+	return string(text), resp.Header.Get("Cache-Status")
+}
+
+// change changes a target.
+func (h *host) change(path string) {
+	h.t.Helper()
+	r, err := http.NewRequest(http.MethodPost, h.url+path, nil)
+	require.NoError(h.t, err)
+	r.Host = cachedHost
+	resp, err := h.client.Do(r)
+	require.NoError(h.t, err)
+	require.NoError(h.t, resp.Body.Close())
+	require.Equal(h.t, http.StatusOK, resp.StatusCode)
+}
+
+// number is metric as a number.
+func (h *host) number(name string) float64 {
+	h.t.Helper()
+	n, err := strconv.ParseFloat(h.metric(name), 64)
+	require.NoError(h.t, err, name)
+	return n
+}
+
+// shares asks a host for a target that it has no answer to, and waits until the engine has the answer.
+func (h *host) shares(path string, lines ...string) (body string) {
+	h.t.Helper()
+	written := h.number("vespo_cache_shared_written_total")
+	body, _ = h.asked(path, lines...)
+	h.eventually(func() bool { return h.number("vespo_cache_shared_written_total") > written })
+	return body
+}
+
+// share asks a host for a target until the engine has the answer, and requires that others get it from there.
+func share(t *testing.T, path string, from *host, others ...*host) {
+	t.Helper()
+	from.eventually(func() bool { return from.metric("vespo_cache_engine_away") == "0" })
+	for n := 0; ; n++ { // the first answer of a service makes its mark alone
+		target := fmt.Sprint(path, "-", n)
+		written := from.metric("vespo_cache_shared_written_total")
+		body, _ := from.asked(target)
+		if !within(time.Second, func() bool { return from.metric("vespo_cache_shared_written_total") != written }) {
+			require.Less(t, n, 20)
+			continue
+		}
+		for _, h := range others {
+			h.eventually(func() bool { return h.metric("vespo_cache_engine_away") == "0" })
+			got, status := h.asked(target)
+			require.Equal(t, body, got)
+			require.Contains(t, status, "vespo; hit; ttl=")
+			require.Contains(t, status, "; detail=shared")
+			_, status = h.asked(target)
+			require.NotContains(t, status, "shared", "it is in memory now")
+		}
+		return
+	}
+}
+
+// TestHostsShareAnswers checks what hosts get of each other, and what ends it.
+func TestHostsShareAnswers(t *testing.T) {
+	engine, upstream := enginetest.StartRedis(t, "--appendonly", "no"), startCounting(t)
+	hosts := cachingHosts(t, 2, "redis://"+engine.Address, upstream)
+	a, b := hosts[0], hosts[1]
+	share(t, "/c/one", a, b)
+	share(t, "/c/two", b, a)
+
+	body := a.shares("/c/v?vary", "Accept-Language", "eo")
+	other := a.shares("/c/v?vary", "Accept-Language", "de")
+	require.NotEqual(t, body, other)
+	for language, want := range map[string]string{"eo": body, "de": other} {
+		got, status := b.asked("/c/v?vary", "Accept-Language", language)
+		require.Equal(t, want, got)
+		require.Contains(t, status, "shared")
+	}
+	got, _ := b.asked("/c/v?vary", "Accept-Language", "fr")
+	require.NotContains(t, []string{body, other}, got)
+
+	// A POST on one host removes the answer for all.
+	before := a.shares("/c/p")
+	kept, _ := b.asked("/c/p")
+	require.Equal(t, before, kept)
+	a.change("/c/p")
+	for _, h := range hosts {
+		h.eventually(func() bool { now, _ := h.asked("/c/p"); return now != before })
+	}
+
+	// A purge on one host reaches the others.
+	purged := map[*host]string{}
+	for _, h := range hosts {
+		purged[h], _ = h.asked("/c/q")
+	}
+	out, err := b.vespo("", "cache", "purge", "c")
+	require.NoError(t, err, out)
+	for _, h := range hosts {
+		h.eventually(func() bool { now, _ := h.asked("/c/q"); return now != purged[h] })
+	}
+
+	// A deploy begins with an empty cache on all hosts.
+	share(t, "/c/three", a, b)
+	runs := upstream.runs.Load()
+	last, _ := a.asked("/c/three-0")
+	require.Equal(t, runs, upstream.runs.Load())
+	deployCached(hosts, upstream, "50s")
+	for _, h := range hosts {
+		now, _ := h.asked("/c/three-0")
+		require.NotEqual(t, last, now)
+	}
+	for _, h := range hosts {
+		require.Equal(t, "0", h.metric("vespo_cache_shared_failed_total"), h.log.String())
+	}
+}
+
+// TestHostsWithoutAStoreKeepTheirOwn has hosts of one catalogue and no engine.
+func TestHostsWithoutAStoreKeepTheirOwn(t *testing.T) {
+	upstream := startCounting(t)
+	hosts := cachingHosts(t, 3, "", upstream)
+	for range 3 {
+		for i, h := range hosts {
+			body, _ := h.asked("/c/own")
+			require.Equal(t, fmt.Sprintf("%d ", i+1), body)
+		}
+	}
+	out, err := hosts[0].vespo("", "cache", "purge", "c")
+	require.NoError(t, err, out)
+	body, _ := hosts[0].asked("/c/own")
+	require.Equal(t, "4 ", body)
+	body, _ = hosts[1].asked("/c/own")
+	require.Equal(t, "2 ", body)
+}
+
+// TestCacheWithoutItsEngine takes the engine away in several ways, and gives it back. All requests are answered, and few have waited.
+func TestCacheWithoutItsEngine(t *testing.T) {
+	engine, upstream := enginetest.StartRedis(t, "--appendonly", "no"), startCounting(t)
+	proxy := enginetest.StartProxy(t, engine.Address)
+	engine.Kill()
+	hosts := cachingHosts(t, 2, "redis://"+proxy.Address, upstream)
+	a, b := hosts[0], hosts[1]
+	for i := range 20 {
+		_, status := a.asked(fmt.Sprint("/c/start", i))
+		require.Contains(t, status, "stored")
+	}
+	require.Equal(t, "0", a.metric("vespo_cache_shared_failed_total"), "no request asks an engine that has never answered")
+	engine.Run(t)
+	share(t, "/c/begin", a, b)
+	for _, fault := range []struct {
+		name       string
+		begin, end func()
+	}{
+		{"paused", func() { engine.Pause(t) }, func() { engine.Resume(t) }},
+		{"killed", engine.Kill, func() { engine.Run(t) }},
+		{"cut", func() { proxy.DropReplies(true); proxy.Cut() }, func() { proxy.DropReplies(false) }},
+	} {
+		changed, _ := a.asked("/c/changed-" + fault.name)
+		same, _ := a.asked("/c/changed-" + fault.name)
+		require.Equal(t, changed, same)
+		failed := b.number("vespo_cache_shared_failed_total")
+		fault.begin()
+		for i := range 100 {
+			target := fmt.Sprint("/c/", fault.name, i)
+			first, _ := b.asked(target)
+			second, status := b.asked(target)
+			require.Equal(t, first, second)
+			require.Contains(t, status, "vespo; hit; ttl=")
+		}
+		require.LessOrEqual(t, b.number("vespo_cache_shared_failed_total"), failed+3, fault.name)
+		b.eventually(func() bool { return b.metric("vespo_cache_engine_away") == "1" })
+		a.change("/c/changed-" + fault.name)
+		now, _ := a.asked("/c/changed-" + fault.name)
+		require.NotEqual(t, changed, now)
+		fault.end()
+		for _, h := range hosts {
+			h.eventually(func() bool { return h.metric("vespo_cache_shared_removals") == "0" })
+			h.eventually(func() bool { now, _ := h.asked("/c/changed-" + fault.name); return now != changed })
+		}
+		share(t, "/c/after-"+fault.name, a, b)
+	}
+	for _, h := range hosts {
+		require.Contains(t, h.log.String(), "the engine of the cache cannot be used")
+		require.Contains(t, h.log.String(), "the engine of the cache can be used again")
+	}
+	require.Positive(t, b.number("vespo_cache_shared_resets_total"), "the engine that was killed has lost its log")
+}
