@@ -125,6 +125,8 @@ func TestAbnormalEnds(t *testing.T) {
 		require.ErrorContains(t, err, "INTERNAL_ERROR", path)
 		require.Empty(t, s.get(t, "/"), "others are served")
 	}
+	logged := func() bool { return strings.Contains(s.log.String(), "on purpose") }
+	require.Eventually(t, logged, time.Minute, time.Millisecond, "net/http resets the stream first")
 	text := s.log.String()
 	require.Equal(t, 1, strings.Count(text, "on purpose"), "the others are not logged")
 	require.Contains(t, text, "crew_test.go", "the place of the panic")

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/frames"
 	"github.com/vespo-dev/vespo/internal/halfclose"
 )
 
@@ -85,7 +86,7 @@ func (s *Server) newConn(c net.Conn, listener net.Addr, base context.Context) *c
 // serve serves the connection, until it ends or is handed over.
 func (c *conn) serve() {
 	if c.secure() != nil {
-		c.leave(c.Conn)
+		c.leave(c.other())
 		return
 	}
 	for {
@@ -109,6 +110,10 @@ func (c *conn) serve() {
 // handOver passes the connection to net/http, with the bytes that were read.
 func (c *conn) handOver() {
 	from := &replayed{Conn: c.Conn, ahead: bytes.Clone(c.in[c.start:c.end])}
+	if c.server.unencryptedHTTP2() && frames.Begins(from.ahead) && c.template.TLS == nil {
+		c.leave(c.server.frames.Wrap(from))
+		return
+	}
 	if secure, ok := c.Conn.(*tls.Conn); ok {
 		c.leave(secured{from, secure})
 		return
@@ -261,7 +266,7 @@ func (c *conn) answer(x *exchange) (again bool) {
 			x.abandon(v)
 		}
 	}()
-	c.server.http.Handler.ServeHTTP(&x.response, r)
+	c.server.handler.ServeHTTP(&x.response, r)
 	if again = x.close(); !again {
 		if x.response.gentle {
 			c.closeGently()

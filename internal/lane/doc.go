@@ -5,7 +5,7 @@
 // bytes of the request that were read, and stays there. No handler has seen a part of the request by then.
 //
 // With TLS, the lane completes the handshake first. If the client chooses another protocol than HTTP/1.1, or the handshake
-// fails, the connection goes to the http.Server, too.
+// fails, the connection goes to the http.Server, too. Connections of HTTP/2 go there through package frames.
 //
 // The subset: the methods GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS; a target in origin form; HTTP/1.1; one valid
 // Host; fields of printable ASCII, each on one line that ends with CRLF; no body or one Content-Length; a Connection of

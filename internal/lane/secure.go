@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"runtime/debug"
 )
 
@@ -24,6 +25,24 @@ func (c *conn) secure() error {
 	}
 	c.template.TLS = &state
 	return nil
+}
+
+// other returns the connection for net/http, after an error of secure.
+func (c *conn) other() net.Conn {
+	secure, ok := c.Conn.(*tls.Conn)
+	if !ok || !c.server.unencryptedHTTP2() {
+		return c.Conn
+	}
+	state := secure.ConnectionState()
+	if !state.HandshakeComplete || state.NegotiatedProtocol != "h2" || state.Version < tls.VersionTLS13 {
+		return c.Conn
+	}
+	return c.server.frames.WrapTLS(secure, &state)
+}
+
+// unencryptedHTTP2 reports whether the http.Server recognises HTTP/2 by its preface, as it must if the connection is wrapped.
+func (s *Server) unencryptedHTTP2() bool {
+	return s.http.Protocols != nil && s.http.Protocols.UnencryptedHTTP2()
 }
 
 // handshake returns a panic of a function of the configuration as an error.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/lane"
 	"github.com/vespo-dev/vespo/internal/lane/lanetest"
 )
 
@@ -72,6 +73,51 @@ func TestHandshakes(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, answer)
 		})
+	})
+}
+
+// startHTTP2 starts a server that recognises HTTP/2 by its preface, with TLS.
+func startHTTP2(t *testing.T, kind lanetest.Kind, h http.HandlerFunc) *lanetest.Server {
+	t.Helper()
+	return kind.StartTLSWith(t, h, func(s *http.Server) {
+		s.Protocols = new(http.Protocols)
+		s.Protocols.SetHTTP1(true)
+		s.Protocols.SetHTTP2(true)
+		s.Protocols.SetUnencryptedHTTP2(true)
+	})
+}
+
+// TestHTTP2OverTLS compares requests of HTTP/2, whose connection is wrapped if it comes from the lane.
+func TestHTTP2OverTLS(t *testing.T) {
+	lanetest.Both(t, func(t *testing.T, kind lanetest.Kind) {
+		s := startHTTP2(t, kind, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintln(w, r.Proto, r.URL, r.RemoteAddr != "", r.TLS.NegotiatedProtocol, r.TLS.HandshakeComplete)
+		})
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+		defer client.CloseIdleConnections()
+		for range 3 {
+			resp, err := client.Get("https://" + s.Addr + "/a")
+			require.NoError(t, err)
+			text, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, "HTTP/2.0 /a true h2 true\n", string(text))
+		}
+		if kind == lanetest.Lane {
+			require.EqualValues(t, 1, s.Lane.Stats().Left[lane.Protocol])
+		}
+	})
+}
+
+// TestAnotherProtocolThanChosen checks that a client which has chosen HTTP/2 cannot speak HTTP/1.1.
+func TestAnotherProtocolThanChosen(t *testing.T) {
+	lanetest.Both(t, func(t *testing.T, kind lanetest.Kind) {
+		s := startHTTP2(t, kind, func(http.ResponseWriter, *http.Request) { t.Error("a request") })
+		conn, err := dialTLS(s.Addr, "h2")
+		require.NoError(t, err)
+		answer, err := talkOn(conn, after)
+		require.NoError(t, err)
+		require.NotContains(t, answer, "HTTP/1")
 	})
 }
 

@@ -8,13 +8,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/frames"
 )
 
 // Server serves the connections of an http.Server, see the package comment.
 type Server struct {
-	http    *http.Server // immutable
-	buffers sync.Pool    // of *buffers
-	spent   sync.Pool    // of *exchange, which no goroutine uses
+	http    *http.Server     // immutable
+	handler http.Handler     // immutable; of requests of the lane
+	frames  *frames.Gatherer // of connections of HTTP/2
+	buffers sync.Pool        // of *buffers
+	spent   sync.Pool        // of *exchange, which no goroutine uses
 	dated   atomic.Pointer[dated]
 	leaving atomic.Bool    // atomic; Shutdown or Close was called
 	served  sync.WaitGroup // goroutines of connections
@@ -27,10 +31,14 @@ type Server struct {
 }
 
 // New returns a server for the handler, the contexts, the ConnState and the ErrorLog of s. These must not change
-// afterwards. It starts no goroutine.
+// afterwards. It wraps the handler and the ConnContext, for package frames. It starts no goroutine.
 func New(s *http.Server) *Server {
+	handler := s.Handler
+	s.Handler, s.ConnContext = frames.Handler(handler), frames.ConnContext(s.ConnContext)
 	return &Server{
 		http:      s,
+		handler:   handler,
+		frames:    frames.New(),
 		open:      make(map[*conn]struct{}),
 		listeners: make(map[net.Listener]func()),
 	}

@@ -97,12 +97,20 @@ func (k Kind) StartServer(tb testing.TB, server *http.Server) *Server {
 // StartTLS is Start with TLS and a certificate for tests. It offers HTTP/2, too.
 func (k Kind) StartTLS(tb testing.TB, handler http.Handler) *Server {
 	tb.Helper()
+	return k.StartTLSWith(tb, handler, func(*http.Server) {})
+}
+
+// StartTLSWith is StartTLS for a server with more settings.
+func (k Kind) StartTLSWith(tb testing.TB, handler http.Handler, set func(*http.Server)) *Server {
+	tb.Helper()
 	issuer := httptest.NewTLSServer(nil)
 	config := &tls.Config{Certificates: issuer.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}}
 	issuer.Close()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
 	require.NoError(tb, err)
-	return k.startOn(tb, &http.Server{Handler: handler}, listener)
+	server := &http.Server{Handler: handler}
+	set(server)
+	return k.startOn(tb, server, listener)
 }
 
 func (k Kind) startOn(tb testing.TB, server *http.Server, listener net.Listener) *Server {
