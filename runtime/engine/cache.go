@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/tetratelabs/wazero"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/compiler"
 	"github.com/vespo-dev/vespo/runtime/internal/codecache"
+	"github.com/vespo-dev/vespo/runtime/internal/codemap"
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
@@ -29,6 +32,9 @@ type code struct {
 	compiler *compiler.Compiler      // immutable
 	stage    string                  // immutable; wazero's directory
 	wazero   wazero.CompilationCache // immutable
+
+	unmapped atomic.Bool // atomic; machine code cannot be mapped from its files
+	noted    sync.Once   // for the first failure to map
 }
 
 // openCode opens the cache in cfg.CacheDir. Its files are machine code that this process
@@ -55,6 +61,7 @@ func openCode(cfg Config) (_ *code, err error) {
 		return nil, errors.Join(fmt.Errorf("engine: wazero made %d directories for compiled code and not 1", len(made)), err, c.files.Close())
 	}
 	c.stage = made[0]
+	c.unmapped.Store(!codemap.Supported())
 	return c, nil
 }
 
@@ -119,19 +126,19 @@ const codeFactor = 4
 // removed, to be compiled again. wazero's API requires a module to load code with, and looks only at what the stub has
 // in common with the rewritten module.
 func (e *Engine) load(key codecache.Key, moduleBytes int, stub []byte) (*sharedCode, error) {
-	release, fileBytes, ok, err := e.code.files.Stage(key, e.code.stage)
-	if !ok || err != nil {
+	staged, err := e.code.files.Stage(key, e.code.stage)
+	if staged == nil || err != nil {
 		return nil, err
 	}
-	defer release()
-	if err := checkCode(fileBytes, moduleBytes); err != nil {
+	defer func() { _ = staged.Close() }() // Close of the cache removes the rest
+	if err := checkCode(staged.SizeBytes, moduleBytes); err != nil {
 		return nil, err
 	}
-	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), stub)
+	compiled, err := e.loadStaged(staged, stub)
 	if err != nil {
 		return nil, e.code.files.Drop(key.Code)
 	}
-	return loadedCode(compiled, key, stub, fileBytes), nil
+	return loadedCode(compiled, key, stub, staged.SizeBytes), nil
 }
 
 func loadedCode(compiled wazero.CompiledModule, key codecache.Key, stub []byte, fileBytes int64) *sharedCode {
@@ -176,16 +183,19 @@ func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, r
 	if err := checkCode(info.Size(), size); err != nil {
 		return nil, err
 	}
-	staged := filepath.Join(e.code.stage, filepath.Base(file))
-	if err := os.Rename(file, staged); err != nil {
+	if file, err = e.pack(file); err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
 	}
-	defer func() { _ = os.Remove(staged) }() // unless Put has moved it
-	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), stub)
+	staged, err := codecache.Take(file, e.code.stage)
+	if err != nil {
+		return nil, fmt.Errorf("engine: compile: %w", err)
+	}
+	defer func() { _ = staged.Close() }() // Close of the cache removes the rest
+	compiled, err := e.loadStaged(staged, stub)
 	if err != nil {
 		return nil, fmt.Errorf("engine: load the code that was compiled: %w", err)
 	}
-	if err := e.code.files.Put(key, staged); err != nil {
+	if err := e.code.files.Put(key, file); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: %w", err), compiled.Close(ctx))
 	}
 	return loadedCode(compiled, key, stub, info.Size()), nil

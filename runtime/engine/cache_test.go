@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"io/fs"
@@ -48,15 +49,18 @@ func TestDamagedCacheIsMadeAgain(t *testing.T) {
 	require.Len(t, files, 1)
 	good, err := os.ReadFile(files[0])
 	require.NoError(t, err)
+	head := bytes.Index(good, []byte("WAZEVO"))
 	for name, damaged := range map[string][]byte{
 		"empty":            {},
 		"foreign":          []byte("something else entirely"),
 		"truncated":        good[:len(good)/2],
-		"code":             flipped(good, len(good)/2),
-		"function count":   flipped(good, 16),
-		"function address": flipped(good, 20),
+		"code":             flipped(good, 20),
+		"function count":   flipped(good, head+16),
+		"function address": flipped(good, head+20),
+		"end":              flipped(good, len(good)-20),
 	} {
 		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.Remove(files[0])) // it may be mapped
 			require.NoError(t, os.WriteFile(files[0], damaged, 0o600))
 			openWithCache(t, dir)
 			again, err := os.ReadFile(files[0])

@@ -29,7 +29,7 @@ type waitable struct {
 	pending bool         // it has an event
 }
 
-// eventer is what has events. event is called if one is pending, and takes it.
+// eventer is a source of events. event is called if one is pending, and takes it.
 type eventer interface{ event() Event }
 
 // take returns the pending event.

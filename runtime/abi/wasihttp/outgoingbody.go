@@ -12,7 +12,7 @@ import (
 // pendingBytes is the most bytes of a body that are kept until its request or response is sent.
 const pendingBytes = 64 << 10
 
-// maxPendingBytes bounds what is kept of all bodies of a guest.
+// maxPendingBytes bounds the pending bytes of all bodies of a guest.
 const maxPendingBytes = 16 * pendingBytes
 
 // destination is where the body of a request or response goes.
@@ -61,7 +61,7 @@ func (b *outgoingBody) declared() (uint64, bool) {
 	return n, err == nil
 }
 
-// connect sends what was written so far, and from now on everything to the destination.
+// connect sends the bytes written so far, and from now on everything to the destination.
 func (b *outgoingBody) connect(to destination) {
 	b.to = to
 	if b.sent != nil {
@@ -80,7 +80,7 @@ func (b *outgoingBody) connect(to destination) {
 	}
 }
 
-// forget drops what was written before the message was sent.
+// forget drops the bytes written before the message was sent.
 func (b *outgoingBody) forget() {
 	b.call.pendingBytes -= len(b.pending)
 	b.pending = nil

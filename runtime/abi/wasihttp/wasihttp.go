@@ -182,7 +182,7 @@ func lookUp[R canonical.Resource](c *call, v uint64) R {
 	return canonical.Get[R](&c.state.Handles, v)
 }
 
-// take returns the resource of a handle that the guest gives away.
+// take returns the resource of a handle that the guest passes on.
 func take[R canonical.Resource](c *call, v uint64) R {
 	return canonical.Take[R](&c.state.Handles, v)
 }

@@ -20,7 +20,7 @@ type Sink interface {
 	Writable() <-chan struct{}
 	// Write writes all of p. It returns a non-nil Error if the stream has failed.
 	Write(p []byte) *Error
-	// Flush sends what was written.
+	// Flush sends the bytes written so far.
 	Flush() *Error
 	// Closed reports whether the stream takes no more.
 	Closed() bool

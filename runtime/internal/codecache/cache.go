@@ -3,7 +3,7 @@
 //
 // Modules that differ only in data share their code. The directory code/ has one file for each code: CODE-SUM-NAME.
 // CODE is the digest of everything that the code depends on, SUM the checksum of the file, and NAME is wazero's file
-// name. The directory uses/ has an empty file CODE-MODULE for each module that uses the code. The last use that is
+// name. It is a file of wazero, or a packed one; see package codemap. The directory uses/ has an empty file CODE-MODULE for each module that uses the code. The last use that is
 // forgotten removes the code. The directory about/ has the descriptions of code: ID-CODE-SUM, where ID is what the caller
 // finds it by and SUM the checksum of the file. They are removed with the code. The directory snapshots/ has the snapshots of
 // modules: ID-CODE-MODULE-SUM. They are removed with the code or the use. The directory work/ has a directory for each open Cache, where compilers write
@@ -46,7 +46,7 @@ type Digest = [sha256.Size]byte
 // Key identifies the use of a code by a module.
 type Key struct {
 	Module Digest // of the module
-	Code   Digest // of what is compiled. wazero's file name stands for the compiler and the processor
+	Code   Digest // of the rewritten module. wazero's file name stands for the compiler and the processor
 }
 
 // Options limits a Cache. Zero means no limit.
@@ -283,6 +283,9 @@ func (c *Cache) Put(key Key, path string) error {
 		return fmt.Errorf("keep compiled code: %w", err)
 	}
 	sum, err := sumOf(path)
+	if err == nil {
+		err = os.Chmod(path, 0o400) // a file that is mapped must not change
+	}
 	if err != nil {
 		return fmt.Errorf("keep compiled code: %w", err)
 	}
@@ -304,74 +307,6 @@ func (c *Cache) Put(key Key, path string) error {
 func (c *Cache) path(f *file) string { return filepath.Join(c.dir, codeDir, f.fileName()) }
 
 func (c *Cache) usePath(k Key) string { return filepath.Join(c.dir, usesDir, k.useName()) }
-
-// Stage links the file of key into dir under wazero's name, and records the use. dir must be in a WorkDir. ok is false
-// if there is no such file, or if its content has changed since Put. sizeBytes is its length. release removes the link.
-func (c *Cache) Stage(key Key, dir string) (release func(), sizeBytes int64, ok bool, err error) {
-	release, sizeBytes, ok, err = c.stageSound(key, dir)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ok {
-		c.hits++
-	} else {
-		c.misses++
-	}
-	return release, sizeBytes, ok, err
-}
-
-// stageSound is Stage without the counters.
-func (c *Cache) stageSound(key Key, dir string) (release func(), sizeBytes int64, ok bool, err error) {
-	staged, sum, head, err := c.stage(key, dir)
-	if staged == "" || err != nil {
-		return nil, 0, false, err
-	}
-	release = func() { _ = os.Remove(staged) }
-	now, err := headOf(staged)
-	switch {
-	case err != nil:
-	case head.known:
-		ok = now == head
-	default:
-		var got checksum
-		got, err = sumOf(staged)
-		ok = got == sum
-	}
-	if err != nil || !ok { // wazero would execute it, or crash
-		release()
-		return nil, 0, false, c.Drop(key.Code)
-	}
-	c.noteHead(key.Code, sum, now)
-	return release, now.size, true, nil
-}
-
-// noteHead keeps the checksum of a file that was read whole.
-func (c *Cache) noteHead(code Digest, sum checksum, head headSum) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e := c.files[code]; e != nil && e.Value.(*file).sum == sum {
-		e.Value.(*file).head = head
-	}
-}
-
-// stage is Stage without the check of the content. staged is empty if there is no such file.
-func (c *Cache) stage(key Key, dir string) (staged string, sum checksum, head headSum, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.files[key.Code]
-	if !ok {
-		return "", sum, head, nil
-	}
-	f := e.Value.(*file)
-	staged = filepath.Join(dir, f.name)
-	switch err := link(c.path(f), staged); {
-	case errors.Is(err, fs.ErrNotExist): // the directory was emptied from outside
-		return "", sum, head, c.removeLocked(key.Code)
-	case err != nil:
-		return "", sum, head, fmt.Errorf("load compiled code: %w", err)
-	}
-	c.useLocked(key)
-	return staged, f.sum, f.head, nil
-}
 
 // Stats is a snapshot of a Cache's counters.
 type Stats struct {

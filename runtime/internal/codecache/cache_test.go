@@ -40,16 +40,16 @@ func has(t *testing.T, c *Cache, k Key) bool {
 	dir, err := c.WorkDir()
 	require.NoError(t, err)
 	defer os.RemoveAll(dir)
-	release, _, ok, err := c.Stage(k, dir)
+	staged, err := c.Stage(k, dir)
 	require.NoError(t, err)
-	if ok {
+	if staged != nil {
 		require.FileExists(t, filepath.Join(dir, fmt.Sprintf("name%d", k.Module[0])))
-		release()
+		require.NoError(t, staged.Close())
 		entries, err := os.ReadDir(dir)
 		require.NoError(t, err)
 		require.Empty(t, entries)
 	}
-	return ok
+	return staged != nil
 }
 
 func stored(t *testing.T, dir string) (names []string) {
@@ -260,12 +260,12 @@ func TestTotalsAreTheDirectorys(t *testing.T) {
 					if err != nil {
 						panic(err)
 					}
-					release, _, ok, err := c.Stage(k, work)
+					staged, err := c.Stage(k, work)
 					if err != nil {
 						panic(err)
 					}
-					if ok {
-						release()
+					if staged != nil {
+						_ = staged.Close()
 					}
 				default:
 					work, err := c.WorkDir()

@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// mapped returns the mappings of files in dir.
+func mapped(t *testing.T, dir string) (lines []string) {
+	t.Helper()
+	all, err := os.ReadFile("/proc/self/maps")
+	require.NoError(t, err)
+	for line := range bytes.Lines(all) {
+		if bytes.Contains(line, []byte(dir)) {
+			lines = append(lines, string(line))
+		}
+	}
+	return lines
+}
+
+// useState prepares the guest "state" and calls it, also until it traps and until it is stopped.
+func useState(t *testing.T, e *Engine) {
+	t.Helper()
+	ctx := context.Background()
+	m, err := e.Compile(ctx, decoded(t, guest(t, "state")), stateOptions)
+	require.NoError(t, err)
+	s, ok := e.AcquireSlot()
+	require.True(t, ok)
+	in, err := m.Prepare(ctx, s)
+	require.NoError(t, err)
+	state(t, in)
+	out := in.Call(ctx, time.Now().Add(5*time.Millisecond), spin, []uint64{0})
+	require.Equal(t, Deadline, out.Kind)
+	require.NoError(t, in.Close())
+	s, ok = e.AcquireSlot()
+	require.True(t, ok)
+	in, out, err = m.Instantiate(ctx, soon(), s)
+	require.NoError(t, err)
+	require.True(t, out.Clean())
+	out = in.Call(ctx, soon(), trap, []uint64{0})
+	require.Equal(t, Trap, out.Kind)
+	require.ErrorContains(t, out.Err, "wasm stack trace")
+	require.NoError(t, in.Close())
+	require.NoError(t, m.Close(ctx))
+}
+
+// Code is mapped after its compilation and after each load, and no mapping stays when modules were closed.
+func TestCodeIsMappedFromItsFile(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, Config{CacheDir: dir})
+	for range 200 {
+		useState(t, e)
+	}
+	m := compile(t, e, "state", stateOptions)
+	lines := mapped(t, dir)
+	require.NotEmpty(t, lines)
+	for _, line := range lines {
+		require.Contains(t, line, " r-xs ")
+	}
+	require.NoError(t, e.Retain(), "removes the file")
+	in := prepare(t, m)
+	state(t, in)
+	for n := 2; n > 1; n = len(mapped(t, dir)) { // the test ends by its timeout if they stay
+		goruntime.GC()
+		time.Sleep(time.Millisecond)
+	}
+	state(t, in)
+}
+
+// A packed file can be loaded into memory, as after a change of wazero.
+func TestPackedCodeIsLoadedWithoutMapping(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, Config{CacheDir: dir})
+	useState(t, e)
+	e.code.unmapped.Store(true)
+	for n := 1; n > 0; n = len(mapped(t, dir)) { // one may stay until the next load
+		useState(t, e)
+		goruntime.GC()
+	}
+	require.EqualValues(t, 1, e.Stats().Code.Misses, "compiled once")
+}
+
+// A sound file of other code is not executed.
+func TestSwappedFilesAreNotExecuted(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, Config{CacheDir: dir})
+	useState(t, e)
+	own := cacheFiles(t, dir)[0]
+	m, err := e.Compile(t.Context(), decoded(t, guest(t, "start")), ModuleOptions{})
+	require.NoError(t, err)
+	require.NoError(t, m.Close(t.Context()))
+	for _, file := range cacheFiles(t, dir) {
+		if file != own {
+			require.NoError(t, os.Rename(file, own))
+		}
+	}
+	useState(t, e)
+	require.Greater(t, e.Stats().Code.Misses, int64(2), "compiled again")
+}
+
+// Without execution on the file system, code is loaded as before, and the log says it once.
+func TestCacheWithoutExecution(t *testing.T) {
+	dir := t.TempDir()
+	err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_NOEXEC, "size=8m")
+	if errors.Is(err, syscall.EPERM) {
+		t.Skip("file systems can be mounted by root alone")
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	log := new(bytes.Buffer)
+	e := open(t, Config{CacheDir: filepath.Join(dir, "cache"), Log: slog.New(slog.NewTextHandler(log, nil))})
+	for range 3 {
+		useState(t, e)
+	}
+	require.Empty(t, mapped(t, dir))
+	require.Equal(t, 1, strings.Count(log.String(), "cannot be mapped"), log)
+	require.EqualValues(t, 1, e.Stats().Code.Misses)
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package codemap
+
+import "errors"
+
+// Map returns an error.
+func (f *File) Map() ([]byte, error) { return nil, errors.ErrUnsupported }
+
+// Unmap returns an error.
+func Unmap([]byte) error { return errors.ErrUnsupported }
+
+// Supported reports whether code can be mapped on this platform.
+func Supported() bool { return false }
