@@ -15,6 +15,9 @@
 // The table "price" compares hello on a server with metrics, statistics, sums for charging and logs, and on one that is built
 // without them: no flag turns them off, as serving costs next to the same.
 //
+// The table "http2" compares hello over HTTP/2 without TLS with net/http, one stream on each connection. Both servers let clients begin
+// with HTTP/2, and have net/http's defaults otherwise; Vespo bounds streams and unread bodies more tightly, which these requests do not reach.
+//
 // The table "density" has a hundred services of Go and a thousand small ones. The full scale of its goals is "-services 1000": ten
 // minutes, and 4 GB of disk space.
 //

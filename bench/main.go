@@ -39,6 +39,7 @@ var tables = []struct {
 	write func(*bench, context.Context) error
 }{
 	{"throughput", (*bench).throughput},
+	{"http2", (*bench).http2},
 	{"price", (*bench).price},
 	{"components", (*bench).components},
 	{"isolation", (*bench).isolation},

@@ -26,11 +26,12 @@ func TestTables(t *testing.T) {
 		t.Skip("builds and deploys Go guests")
 	}
 	var out strings.Builder
-	err := run(t.Context(), []string{"-tables", "throughput,price,isolation,metering,memory,neighbour,start,density,deploy", "-services", "10", "-round", "20ms", "-rounds", "1", "-connections", "2", "-requests", "10001", "-repeats", "1"}, &out)
+	err := run(t.Context(), []string{"-tables", "throughput,http2,price,isolation,metering,memory,neighbour,start,density,deploy", "-services", "10", "-round", "20ms", "-rounds", "1", "-connections", "2", "-requests", "10001", "-repeats", "1"}, &out)
 	require.NoError(t, err)
 	for _, part := range []string{
 		"## Requests: hello, written by hand", "## Requests: hello, standard Go with the SDK", "## Requests: standard Go with net/http and a mux",
 		rowVespo, rowAccessLog, rowNative, rowFresh, rowShared, rowHostGo,
+		"## HTTP/2 without TLS: hello, written by hand", "## HTTP/2 without TLS: hello, standard Go with the SDK", "as a multiple of net/http's",
 		"## The price of counting", rowUncounted, rowCounted, "processor time as a multiple",
 		"## Fresh state for a request", "## Stop checks", "geometric mean", "## Resident memory", "then, 256 connections",
 		"## Noisy neighbour", "native, back to back", "## Starts", "## Density", "## From a saved change to its answer", "a deploy by the management API beside them", "## Goals", "hello, requests/s as a part of (a)",

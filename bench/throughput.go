@@ -149,8 +149,11 @@ func (b *bench) interleave(ctx context.Context, all []*contender) error {
 }
 
 // prepare connects, checks one response, and warms up the server.
-func (b *bench) prepare(c *contender, w workload) (err error) {
-	if c.client, err = load.Dial(c.addr, w.path, b.connections); err != nil {
+func (b *bench) prepare(c *contender, w workload) error { return b.prepareBy(load.Dial, c, w) }
+
+// prepareBy is prepare for another protocol.
+func (b *bench) prepareBy(dial func(addr, path string, connections int) (*load.Client, error), c *contender, w workload) (err error) {
+	if c.client, err = dial(c.addr, w.path, b.connections); err != nil {
 		return err
 	}
 	status, answer, err := c.client.Get()

@@ -57,8 +57,7 @@ func Bound(next http.Handler, body, answer time.Duration) http.Handler {
 		if r.ProtoMajor > 1 { // a stream can block without its connection
 			defer func() { Conn{w}.writeBy(time.Now().Add(answer)) }()
 			if r.ContentLength == 0 && r.Trailer == nil {
-				r = r.WithContext(r.Context())
-				r.Body = http.NoBody
+				r.Body = http.NoBody // net/http has given the request away, and keeps the stream's body itself
 			}
 		}
 		next.ServeHTTP(w, r)

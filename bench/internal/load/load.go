@@ -1,4 +1,4 @@
-// Package load is a cheap HTTP/1.1 client for load tests: it repeats prepared requests
+// Package load is a cheap client of HTTP/1.1, and of HTTP/2 without TLS, for load tests: it repeats prepared requests
 // on a few keep-alive connections. It parses only enough to find the end of a
 // response, so that on a small machine the server gets most of the processor time.
 //
@@ -27,6 +27,7 @@ type Client struct {
 	requests [][]byte       // immutable
 	picks    []func() int   // immutable; one for each connection; nil: always the first request
 	conns    []*net.TCPConn // immutable
+	streams  []*streams     // immutable; one for each connection; nil for HTTP/1.1
 	buffer   int            // immutable; bytes of an answer with its header
 	timeout  time.Duration  // of an answer
 }
@@ -73,6 +74,10 @@ func (c *Client) Close() error {
 
 // Get makes one request on the first connection and returns the whole response.
 func (c *Client) Get() (status int, body string, err error) {
+	if c.streams != nil {
+		body, err = c.streams[0].get(c.timeout)
+		return http.StatusOK, body, err
+	}
 	conn := c.conns[0]
 	if err := conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
 		return 0, "", err
@@ -113,6 +118,9 @@ func (c *Client) Run(b Bound) (*Result, error) {
 	var wg sync.WaitGroup
 	for i, conn := range c.conns {
 		l := &loops[i]
+		if c.streams != nil {
+			l.streams = c.streams[i]
+		}
 		l.conn, l.requests, l.pick, l.timeout, l.buffer = conn, c.requests, c.picks[i], c.timeout, make([]byte, c.buffer)
 		wg.Go(func() { l.err = l.run(start, b, share(b.Requests, len(loops), i)) })
 	}
@@ -143,6 +151,7 @@ func share(total, n, i int) int {
 type loop struct {
 	conn      *net.TCPConn
 	requests  [][]byte
+	streams   *streams   // nil for HTTP/1.1
 	pick      func() int // nil: the first one
 	timeout   time.Duration
 	deadline  time.Time // of the connection
@@ -186,6 +195,9 @@ func (l *loop) extend(now time.Time) error {
 
 // exchange makes one request and reads the response to its end.
 func (l *loop) exchange() error {
+	if l.streams != nil {
+		return l.streams.exchange(func([]byte) {})
+	}
 	request := l.requests[0]
 	if l.pick != nil {
 		request = l.requests[l.pick()]
