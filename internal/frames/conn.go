@@ -44,7 +44,7 @@ type Conn struct {
 
 	mu    sync.Mutex
 	out   follower // guarded by mu, like all below; of all that was written
-	held  []byte   // a header that waits for its body, and what comes before it
+	held  []byte   // a header that waits for its body, and the frames before it
 	seen  bool     // the gatherer has seen this header
 	spare []byte   // the memory of held, while nothing waits
 }
@@ -98,7 +98,7 @@ func (c *Conn) expect(p []byte) bool {
 	return ok
 }
 
-// returned notes that a handler has returned: what is to come of its response follows at once.
+// returned notes that a handler has returned: the rest of its response follows at once.
 func (c *Conn) returned() { c.ending.Add(1) }
 
 // ended notes that streams have ended. Those of handlers that have not returned are not counted.

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// script is a connection with prepared reads, that records what is written.
+// script is a connection with prepared reads. It records all writes.
 type script struct {
 	net.Conn
 	reads  [][]byte
@@ -45,7 +45,7 @@ func (s *script) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// patient returns a connection whose headers wait for long, and what is below it.
+// patient returns a connection whose headers wait for long, and its script.
 func patient(reads ...[]byte) (*Conn, *script) {
 	s := &script{reads: reads, wrote: make(chan []byte, 100)}
 	g := New()

@@ -27,7 +27,7 @@ type Server struct {
 	open      map[*conn]struct{}      // guarded by mu
 	listeners map[net.Listener]func() // guarded by mu; their Close, to be called once
 	accepted  uint64                  // guarded by mu; connections since New
-	left      [Reasons]uint64         // guarded by mu; of these, those that went to net/http
+	left      [Reasons]uint64         // guarded by mu; the part of these that went to net/http
 }
 
 // New returns a server for the handler, the contexts, the ConnState and the ErrorLog of s. These must not change
@@ -48,7 +48,7 @@ func New(s *http.Server) *Server {
 type Stats struct {
 	Open     int             // in the lane
 	Accepted uint64          // since New
-	Left     [Reasons]uint64 // those that went to net/http, since New
+	Left     [Reasons]uint64 // the part that went to net/http, since New
 }
 
 // Stats returns the current state.
