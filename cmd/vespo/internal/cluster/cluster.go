@@ -8,7 +8,7 @@
 // # Concurrency
 //
 // All is safe for concurrent use. Lock order of a Node: knownMu, drainMu, placesMu, mu. Announce and Follow run on their callers' goroutines, and
-// Announce waits for the one that it starts.
+// Announce waits for the goroutines of its own.
 package cluster
 
 import (
@@ -39,6 +39,13 @@ type Store interface {
 	// Place takes one of n places that all hosts share, by the name of this host. It returns nil if there is none now. A
 	// place ends with release, or some time after its host has died.
 	Place(ctx context.Context, n int) (release func(), err error)
+	// Condemn announces that this host is about to delete at most 64 blobs of the object store. Deploys wait for its end, so they
+	// never rely on a blob that is being deleted. It ends with Release, and at the latest after the time valid.
+	Condemn(ctx context.Context, blobs []registry.Digest, valid time.Duration) (Condemnation, error)
+	// Condemned reports whether a host is about to delete a blob, as of the call.
+	Condemned(ctx context.Context, d registry.Digest) (bool, error)
+	// Current returns the state that the store had at the time of the call, or a later one.
+	Current(ctx context.Context) (*registry.State, error)
 	// Fits returns an error that names each service that the store could not keep, or nil. It asks nothing of the store.
 	Fits(state *registry.State) error
 	// Keep keeps a state of the store for starts without it. The host serves it, so it has the modules.
@@ -49,6 +56,14 @@ type Store interface {
 	Stats() StoreStats
 	// Close ends everything that the store does. No method may be called afterwards.
 	Close() error
+}
+
+// Condemnation is an announcement of Store.Condemn.
+type Condemnation interface {
+	// Extend lets the announcement last for its whole time again, or returns an error if it may have ended.
+	Extend(ctx context.Context) error
+	// Release ends the announcement.
+	Release()
 }
 
 // View is what a store has at a time.

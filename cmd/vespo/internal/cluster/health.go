@@ -123,7 +123,14 @@ func (n *Node) Ready() error {
 
 // Stats returns the state of this host among the others.
 func (n *Node) Stats() Stats {
-	out := Stats{Status: n.Status(), Hosts: 1, Store: n.store.Stats(), ObjectsAway: n.objectsAway.Load()}
+	out := Stats{
+		Status:       n.Status(),
+		Hosts:        1,
+		Store:        n.store.Stats(),
+		ObjectsAway:  n.objectsAway.Load(),
+		SweptObjects: n.sweptObjects.Load(),
+		SweptBytes:   n.sweptBytes.Load(),
+	}
 	if others := n.members.Load(); others != nil {
 		out.Hosts += len(*others)
 	}
@@ -136,7 +143,9 @@ type Stats struct {
 	Hosts  int // that were there when the store has last answered, this one included
 	Store  StoreStats
 	// ObjectsAway is set if the object store could not be used at the last attempt.
-	ObjectsAway bool
+	ObjectsAway  bool
+	SweptObjects uint64 // unreferenced objects that this host has deleted
+	SweptBytes   int64
 }
 
 // adopted notes the outcome of an adoption, of a new state or of the last one.

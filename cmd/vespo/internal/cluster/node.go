@@ -37,6 +37,7 @@ type NodeConfig struct {
 	MaxBlobBytes int64
 	ShareCode    bool           // exchange compiled code with hosts like this one
 	Objects      Objects        // nil: blobs are on the disks of hosts alone
+	ObjectsGrace time.Duration  // after which unreferenced blobs of Objects are deleted; 0: never
 	Partials     *peer.Partials // beginnings of blobs that are being fetched; nil: not kept
 	// MaxLag is the longest time for which this host may be behind the store and still be ready; 0: any.
 	MaxLag       time.Duration
@@ -73,6 +74,9 @@ type Node struct {
 	catalogue   atomic.Pointer[registry.Registry] // nil before Attach
 	objectsAway atomic.Bool                       // the last operation of the object store has failed
 
+	sweptObjects atomic.Uint64 // deleted
+	sweptBytes   atomic.Int64
+
 	knownMu sync.Mutex
 	askedAt time.Time // guarded by knownMu: when known has last asked the store in vain
 
@@ -84,21 +88,22 @@ type Node struct {
 	former   []formerSet             // guarded by placesMu: places before
 	guessed  bool                    // guarded by placesMu: services were placed while places was nil
 	lookups  atomic.Pointer[lookups] // of places; nil before the first time
-	moved    chan struct{}           // capacity 1: Follow has to look whether services have moved, or can be had now
+	moved    chan struct{}           // capacity 1: Follow has to look whether services have moved, or can be prepared now
 
 	drainMu  sync.Mutex
 	memory   *memory // guarded by drainMu; nil: nothing is kept
 	unstored bool    // guarded by drainMu: the last write of memory has failed
 
-	mu     sync.Mutex
-	self   Member                    // guarded by mu
-	told   uint64                    // guarded by mu: announcements of work
-	hosts  map[string]*peerHost      // guarded by mu, by address
-	lost   []lostHost                // guarded by mu: not listed by the store any more, newest first; replaced, never changed
-	holds  map[registry.Digest]*hold // guarded by mu
-	slots  slots                     // guarded by mu
-	work   func() Work               // guarded by mu; nil: not known yet
-	health health                    // guarded by mu
+	mu      sync.Mutex
+	self    Member                        // guarded by mu
+	told    uint64                        // guarded by mu: announcements of work
+	hosts   map[string]*peerHost          // guarded by mu, by address
+	lost    []lostHost                    // guarded by mu: not listed by the store any more, newest first; replaced, never changed
+	holds   map[registry.Digest]*hold     // guarded by mu
+	uploads map[registry.Digest]time.Time // guarded by mu: when blobs were last stored in the object store
+	slots   slots                         // guarded by mu
+	work    func() Work                   // guarded by mu; nil: not known yet
+	health  health                        // guarded by mu
 }
 
 // NewNode returns a node. It starts no goroutine.
@@ -107,7 +112,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, identity: id, store: cfg.Store, log: cfg.Log, hosts: make(map[string]*peerHost), holds: make(map[registry.Digest]*hold), moved: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, identity: id, store: cfg.Store, log: cfg.Log, hosts: make(map[string]*peerHost), holds: make(map[registry.Digest]*hold), uploads: make(map[registry.Digest]time.Time), moved: make(chan struct{}, 1)}
 	n.self = Member{
 		Address:     cfg.Address,
 		Certificate: id.fingerprint,
@@ -184,6 +189,7 @@ func (n *Node) Announce(ctx context.Context) {
 	defer announcing.Wait()
 	announcing.Go(func() { n.store.Announce(ctx, n.Self) })
 	announcing.Go(func() { n.watchObjects(ctx) })
+	announcing.Go(func() { n.sweepObjects(ctx) })
 	n.watchStore(ctx)
 }
 

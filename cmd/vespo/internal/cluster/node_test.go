@@ -119,7 +119,7 @@ func (s *listed) View(context.Context) (View, error) {
 	return View{Members: s.members, Drained: s.drained}, nil
 }
 
-// TestHostsThatLeaveAreForgotten keeps clients of the hosts that are there, and for a time of those that have left.
+// TestHostsThatLeaveAreForgotten keeps clients of present hosts, and for a time of earlier ones.
 func TestHostsThatLeaveAreForgotten(t *testing.T) {
 	a, b := Member{Address: "a:1", Certificate: "1", Token: "1"}, Member{Address: "b:1", Certificate: "1", Token: "1"}
 	synctest.Test(t, func(t *testing.T) {

@@ -3,10 +3,9 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -19,10 +18,40 @@ type Objects interface {
 	// Get returns a blob with its digest. The error matches registry.ErrBlobMissing or registry.ErrBlobCorrupt where they
 	// apply.
 	Get(ctx context.Context, d registry.Digest) ([]byte, error)
+	// Has reports whether there is a blob, without reading it.
+	Has(ctx context.Context, d registry.Digest) (bool, error)
+	// Blobs lists the blobs. Other objects are left out.
+	Blobs(ctx context.Context) iter.Seq2[Object, error]
+	// Marks lists the blobs that were marked as unreferenced, with the times at which they were.
+	Marks(ctx context.Context) (map[registry.Digest]time.Time, error)
+	// Mark sets or removes the mark of a blob.
+	Mark(ctx context.Context, d registry.Digest, on bool) error
+	// Now returns the time by the clock of the store.
+	Now(ctx context.Context) (time.Time, error)
+	// Deletion prepares the deletion of a blob: the store refuses it when the time valid has passed since the call. now was
+	// returned by Now just before; it is an error if the clocks of the store and of this host differ much.
+	Deletion(ctx context.Context, d registry.Digest, now time.Time, valid time.Duration) (Deletion, error)
 	// Check returns why the store cannot be used, or nil. It changes nothing.
 	Check(ctx context.Context) error
 	Close() error
 }
+
+// Object is a blob in an object store.
+type Object struct {
+	Digest    registry.Digest
+	SizeBytes int64
+	Stored    time.Time // the last time that it was stored, by the clock of the store
+}
+
+// Deletion deletes a blob.
+type Deletion interface {
+	// Delete deletes the blob if it was stored at least this long ago, by the clock of the store, and returns its size. Deleted is
+	// false if it is younger or not there. An error that matches ErrUnsettled means that it may be deleted later.
+	Delete(ctx context.Context, age time.Duration) (sizeBytes int64, deleted bool, err error)
+}
+
+// ErrUnsettled matches the error of a deletion whose answer was lost.
+var ErrUnsettled = errors.New("the blob may be deleted later")
 
 // ObjectsOptions are what an object store is opened with.
 type ObjectsOptions struct {
@@ -32,17 +61,6 @@ type ObjectsOptions struct {
 
 // ObjectsOpener opens the object store of a URL. It need not be reachable.
 type ObjectsOpener func(o ObjectsOptions) (Objects, error)
-
-// upload stores a blob in the object store.
-func (n *Node) upload(ctx context.Context, d registry.Digest, blob []byte) error {
-	err := n.cfg.Objects.Put(ctx, d, blob)
-	n.sawObjects(ctx, err)
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	n.log.Error("the object store did not take a module", "store", n.cfg.Objects.String(), "digest", d, "error", err)
-	return problem.New(problem.NotReady, fmt.Sprintf("the object store (%s) has not taken the module; nothing was changed", n.cfg.Objects)).WithCause(err)
-}
 
 // last returns a blob that no host has sent.
 func (n *Node) last() func(ctx context.Context, d registry.Digest) ([]byte, error) {

@@ -57,6 +57,8 @@ func (s *Sources) common() metrics.Group {
 			Desc: metrics.Desc{Name: "vespo_store_objects_away", Type: metrics.Gauge, Help: "1 if the object store (--blobs) could not be used at the last attempt."},
 			Emit: func(c cluster.Stats, to *metrics.Sink) { to.Flag(c.ObjectsAway) },
 		},
+		metrics.Count("vespo_store_objects_deleted_total", "Unreferenced modules that this server has deleted from the object store.", func(c cluster.Stats) uint64 { return c.SweptObjects }),
+		metrics.Count("vespo_store_objects_deleted_bytes_total", "Size of these.", func(c cluster.Stats) int64 { return c.SweptBytes }),
 		metrics.Count("vespo_store_reads_total", "Reads of the whole catalogue: at the start, and after a watch was lost.", func(c cluster.Stats) uint64 { return c.Store.Reads }),
 	)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
@@ -42,9 +43,14 @@ type StoreSettings struct {
 
 	Blobs string `placeholder:"URL" env:"VESPO_BLOBS" help:"Object store that has the modules of --store, such as s3://bucket/prefix?endpoint=https://host (vespo-cluster alone). Without it, each module is on the disks of two hosts."`
 
+	BlobsGrace time.Duration `placeholder:"DURATION" help:"Time after which modules in --blobs that no version refers to are deleted; at least 1h. Give all hosts the same, and --blobs a prefix for this catalogue alone. 0 is never (${default})." default:"0s"`
+
 	OpenStore cluster.Opener        `kong:"-"` // nil: this program has no stores
 	OpenBlobs cluster.ObjectsOpener `kong:"-"` // nil: this program has no object stores
 }
+
+// minGrace is longer than a deploy can take.
+const minGrace = time.Hour
 
 // check returns the violations of the settings.
 func (s *StoreSettings) check() (violations problem.Violations) {
@@ -53,6 +59,10 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 	switch {
 	case s.Store == "" && s.Blobs != "":
 		violations.Add("blobs", "needs --store: without one, modules are in --data")
+	case s.Blobs == "" && s.BlobsGrace != 0:
+		violations.Add("blobs-grace", "needs --blobs: other modules are deleted when no version refers to them")
+	case s.BlobsGrace < 0 || s.BlobsGrace > 0 && s.BlobsGrace < minGrace:
+		violations.Add("blobs-grace", "is %s: it must be at least %s, or 0 for never", s.BlobsGrace, minGrace)
 	case s.Store == "" && s.PeerCode:
 		violations.Add("peer-code", "needs --store: without one there are no other hosts")
 	case s.Store == "" && s.PeerListen != "":
@@ -113,7 +123,7 @@ func (s *StoreSettings) strings() string {
 	}
 	if s.Blobs != "" {
 		blobs, _, _ := strings.Cut(s.Blobs, "?")
-		all += fmt.Sprintf("--blobs=%s\n", blobs)
+		all += fmt.Sprintf("--blobs=%s\n--blobs-grace=%s\n", blobs, s.BlobsGrace)
 	}
 	if len(s.Label) > 0 {
 		all += fmt.Sprintf("--label=%s\n", strings.Join(s.Label, ","))
@@ -198,6 +208,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		Version:      version.Read().Version,
 		MaxBlobBytes: int64(cfg.MaxModule),
 		Objects:      objects,
+		ObjectsGrace: cfg.BlobsGrace,
 		Partials:     partials,
 		ShareCode:    cfg.PeerCode,
 		MaxLag:       cfg.MaxLag,
@@ -213,7 +224,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 	if err != nil {
 		return nil, err
 	}
-	catalogue, c.problems, err = registry.Open(ctx, common, c.node.Blobs(c.store.Blobs()))
+	catalogue, c.problems, err = registry.Open(ctx, c.node.Catalogue(), c.node.Blobs(c.store.Blobs()))
 	if err != nil {
 		return nil, err
 	}

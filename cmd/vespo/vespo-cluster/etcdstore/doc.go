@@ -7,7 +7,10 @@
 //	staged/<id>          marks such a commit as being written; it has a lease
 //	aside/<revision>/... values that no commit has written, as they were when one replaced them; never deleted
 //
-// Values are JSON with a format, a version and a checksum; those of 32 KiB or more are compressed.
+// Besides, below PREFIX/, are hosts/, drained/, ticks/ (times of schedules), places/, and condemned/<digest>/<lease>: a blob that a host is
+// about to delete from the object store.
+//
+// Values of the catalogue are JSON with a format, a version and a checksum; those of 32 KiB or more are compressed.
 //
 // # Commit
 //

@@ -40,7 +40,7 @@ func newServer(t *testing.T) *server {
 			(*f)(w, r)
 			return
 		}
-		if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=key/") {
+		if !allowed(r) {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
@@ -54,6 +54,17 @@ func newServer(t *testing.T) *server {
 	require.NoError(t, os.WriteFile(keys, []byte("[default]\naws_access_key_id = key\naws_secret_access_key = secret\n[other]\naws_access_key_id = other\naws_secret_access_key = secret\n"), 0o600))
 	s.options = "?endpoint=" + s.URL + "&region=us-east-1&ca=" + ca + "&credentials=" + keys
 	return s
+}
+
+// allowed checks the key, and the time of a request that is signed in its URL.
+func allowed(r *http.Request) bool {
+	q := r.URL.Query()
+	if q.Get("X-Amz-Signature") == "" {
+		return strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=key/")
+	}
+	at, err := time.Parse("20060102T150405Z", q.Get("X-Amz-Date"))
+	valid, invalid := time.ParseDuration(q.Get("X-Amz-Expires") + "s")
+	return err == nil && invalid == nil && strings.HasPrefix(q.Get("X-Amz-Credential"), "key/") && time.Since(at) < valid
 }
 
 func open(t *testing.T, url string) cluster.Objects {

@@ -109,7 +109,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-func (s *Store) object(d registry.Digest) string { return path.Join(s.cfg.Prefix, "sha256", d.Hex()) }
+func (s *Store) object(d registry.Digest) string { return path.Join(s.cfg.Prefix, blobDir, d.Hex()) }
 
 // Put stores a blob. When it returns nil the object store has acknowledged all of it.
 func (s *Store) Put(ctx context.Context, d registry.Digest, blob []byte) error {
