@@ -102,6 +102,15 @@ func TestStreamsShareAGoroutine(t *testing.T) {
 	require.Less(t, len(seen), 20, "a goroutine serves many streams; net/http would use one for each")
 }
 
+// TestAllocations checks that a stream on a kept goroutine allocates nothing.
+func TestAllocations(t *testing.T) {
+	c := New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer c.Close()
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
+	r.ProtoMajor = 2
+	require.Zero(t, testing.AllocsPerRun(1000, func() { c.ServeHTTP(w, r) }))
+}
+
 func TestHTTP1StaysOnItsGoroutine(t *testing.T) {
 	c := New(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, caller()) }))
 	w := httptest.NewRecorder()

@@ -130,6 +130,24 @@ func TestWrites(t *testing.T) {
 	}
 }
 
+// dropped is a connection that drops all that is written.
+type dropped struct{ net.Conn }
+
+// Write implements net.Conn.
+func (dropped) Write(p []byte) (int, error) { return len(p), nil }
+
+// TestAllocations checks that a small response allocates nothing here, save for the memory of the first one.
+func TestAllocations(t *testing.T) {
+	g := New()
+	g.patience = time.Hour
+	conn, header, body := g.Wrap(dropped{}), frame(typeHeaders, flagEndHeaders, 40), frame(typeData, flagEndStream, 1000)
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		conn.returned()
+		_, _ = conn.Write(header)
+		_, _ = conn.Write(body)
+	}))
+}
+
 func TestErrorsOfWrites(t *testing.T) {
 	conn, s := patient()
 	s.failed = os.ErrClosed
