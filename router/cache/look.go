@@ -35,7 +35,8 @@ type looked struct {
 	err     error
 }
 
-// ask asks the engine for an answer, and waits for at most lookTime. A call that takes longer goes on in the background, with its place.
+// ask asks the engine for an answer, and waits for at most lookTime. A call that takes longer goes on in the background, with its place. The
+// header must not change any more.
 func (sh *Sharing) ask(ctx context.Context, n names, h http.Header) looked {
 	if sh.away.Load() || sh.waits(n) {
 		sh.counts.skipped.Add(1)
@@ -48,7 +49,6 @@ func (sh *Sharing) ask(ctx context.Context, n names, h http.Header) looked {
 		return looked{}
 	}
 	result := make(chan looked, 1)
-	h = h.Clone() // it may outlast the request
 	go func() {
 		defer func() { <-sh.places }()
 		own, cancel := context.WithTimeout(context.Background(), callTime)

@@ -25,6 +25,7 @@ type shelf struct {
 	fails   bool
 	hangs   bool
 	takes   time.Duration // of a call
+	bulky   time.Duration // of reading values, in addition
 	calls   int
 	reads   int
 }
@@ -67,6 +68,7 @@ func (s *shelf) call(ctx context.Context, f func()) error {
 }
 
 func (s *shelf) Read(ctx context.Context, keys []string, limit int) (values [][]byte, at time.Time, err error) {
+	time.Sleep(s.bulky)
 	err = s.call(ctx, func() {
 		s.reads++
 		at = s.now()
@@ -298,6 +300,27 @@ func TestEnginesThatFail(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestEnginesThatAreSlowWithValues has an engine whose log is read in time, and values are not. Few requests wait for it.
+func TestEnginesThatAreSlowWithValues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := newShelf()
+		stores, end := hosts(1, engine)
+		defer end()
+		c := stores[0].OpenShared("/a", "1")
+		warm(t, c)
+		engine.bulky = 2 * lookTime
+		begin, n := time.Now(), 0
+		for ; time.Since(begin) < time.Minute; n++ {
+			fetch(t, c, ask(fmt.Sprint("/", n)), "x", "Cache-Control: max-age=60")
+			time.Sleep(10 * time.Millisecond)
+		}
+		failed := stores[0].sharing.Stats().Failed
+		require.Greater(t, n, 5000)
+		require.Greater(t, failed, uint64(1), "it is tried again")
+		require.LessOrEqual(t, failed, uint64(time.Minute/awayTime))
+	})
 }
 
 // TestLookupsAndTheQueueAreBounded has many requests while the engine hangs.

@@ -42,14 +42,11 @@ return 0
 `
 
 // logLua returns the time, the epoch and the number of removals, and the notices after ARGV[2] removals of the epoch ARGV[1], unless there are more
-// than ARGV[4]. A log without an epoch gets ARGV[3].
+// than ARGV[4]. A log without an epoch gets ARGV[3]. It always writes, so that it fails on a replica, whose answers may be old.
 const logLua = `
 local t = redis.call('TIME')
+redis.call('HSETNX', KEYS[1], 'epoch', ARGV[3])
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
-  epoch = ARGV[3]
-  redis.call('HSET', KEYS[1], 'epoch', epoch)
-end
 local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
 local found = {t[1], t[2], string.sub(epoch, 1, 64), string.format('%.0f', n)}
 local new = n - tonumber(ARGV[2])
@@ -209,7 +206,9 @@ func (c *Cache) Log(ctx context.Context, after cache.Position) (log cache.Log, e
 	for _, notice := range found[4:] {
 		log.Notices = append(log.Notices, []byte(notice))
 	}
-	log.Lost = log.Epoch != after.Epoch || log.N-after.N != int64(len(log.Notices))
+	if log.Epoch != after.Epoch || log.N-after.N != int64(len(log.Notices)) {
+		log.Lost, log.Notices = true, nil
+	}
 	return log, nil
 }
 

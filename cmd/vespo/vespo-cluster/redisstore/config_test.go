@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/certs/certtest"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/enginetest"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
+	"github.com/vespo-dev/vespo/router/cache"
 )
 
 func TestParse(t *testing.T) {
@@ -128,6 +129,36 @@ func TestSecrets(t *testing.T) {
 		require.ErrorContains(t, err, c.says)
 		require.NotContains(t, err.Error(), "cret")
 	}
+}
+
+// TestSecretsOfTheCache connects with TLS and a password.
+func TestSecretsOfTheCache(t *testing.T) {
+	authority := certtest.NewAuthority(t)
+	cert, key := authority.Files("127.0.0.1")
+	engine := enginetest.StartRedis(t)
+	engine.Do(t, "ACL", "SETUSER", "me", "on", ">se-cret", "~{mine}:*", "+@all")
+	secure := engine.TLS(t, "--tls-ca-cert-file", authority.File(), "--tls-cert-file", cert, "--tls-key-file", key)
+	url := "rediss://me@" + secure + "?prefix=mine&ca=" + authority.File() + "&cert=" + cert + "&key=" + key
+	open := func(url, password string) error {
+		c, err := OpenCache(t.Context(), cache.Options{URL: url, Password: password})
+		if err != nil {
+			return err
+		}
+		_, err = c.Log(t.Context(), cache.Position{})
+		return errors.Join(err, c.Close())
+	}
+	require.NoError(t, open(url, "se-cret"))
+	for url, says := range map[string]string{
+		url: "WRONGPASS",
+		"rediss://me@" + secure + "?ca=" + authority.File():                    "",
+		"rediss://me@" + secure + "?prefix=other&cert=" + cert + "&key=" + key: "certificate",
+		"postgres://" + secure: "redis://",
+	} {
+		err := open(url, "other-secret")
+		require.ErrorContains(t, err, says)
+		require.NotContains(t, err.Error(), "cret")
+	}
+	require.ErrorContains(t, open("rediss://me@"+secure+"?prefix=other&ca="+authority.File()+"&cert="+cert+"&key="+key, "se-cret"), "NOPERM")
 }
 
 // TestPortWithoutTLS asks for TLS where there is none. The log says what to write.
