@@ -21,6 +21,7 @@ type crowd struct {
 	caches  [][]*Cache // by host and version
 	answers []crowdAnswer
 	changes map[string][]crowdChange // by target
+	steps   int
 	hits    int
 	shared  int
 	away    time.Time // when the engine was last not reachable
@@ -29,13 +30,13 @@ type crowd struct {
 type crowdAnswer struct {
 	answered
 	version int
-	host    int
-	began   time.Time
+	order   int // of the request among all of them and changes
 }
 
 type crowdChange struct {
-	at   time.Time
-	host int
+	at    time.Time
+	host  int
+	order int
 }
 
 // TestSharedHitsFollowTheRules sends random requests to hosts, changes targets, purges, and takes the engine away.
@@ -114,7 +115,8 @@ func (c *crowd) fault() {
 }
 
 func (c *crowd) change(target string, host int) {
-	c.changes[target] = append(c.changes[target], crowdChange{time.Now(), host})
+	c.steps++
+	c.changes[target] = append(c.changes[target], crowdChange{at: time.Now(), host: host, order: c.steps})
 }
 
 // request sends a request. It returns what ends it, if the service answers.
@@ -136,14 +138,11 @@ func (c *crowd) request(target string, host, version int) (end func()) {
 		}
 		return nil
 	}
-	a := crowdAnswer{version: version, host: host, began: time.Now(), answered: answered{
-		began:   time.Now(),
-		target:  target,
-		request: q.Header,
-		control: c.pick("max-age=5", "max-age=20, public", "max-age=4, stale-while-revalidate=4", "s-maxage=6", "max-age=60", "max-age=60, s-maxage=30",
-			"max-age=30, public", "max-age=15", "max-age=40", "s-maxage=9", "max-age=9, stale-while-revalidate=9", c.pick("no-store", "max-age=9, private", "max-age=9, public")),
-		age: c.random.IntN(3),
-	}}
+	c.steps++
+	a := crowdAnswer{version: version, order: c.steps}
+	a.began, a.target, a.request, a.age = time.Now(), target, q.Header, c.random.IntN(3)
+	a.control = c.pick("max-age=5", "max-age=20, public", "max-age=4, stale-while-revalidate=4", "s-maxage=6", "max-age=60", "max-age=60, s-maxage=30",
+		"max-age=30, public", "max-age=15", "max-age=40", "s-maxage=9", "max-age=9, stale-while-revalidate=9", c.pick("no-store", "max-age=9, private", "max-age=9, public"))
 	if c.random.IntN(2) == 0 {
 		a.vary = []string{"Accept", "X"}
 	}
@@ -178,7 +177,7 @@ func (c *crowd) check(a *crowdAnswer, q *Request, host, version int) {
 		c.away = now
 	}
 	for _, change := range c.changes[q.Key.Target] {
-		if change.at.Before(a.began) {
+		if change.order < a.order {
 			continue
 		}
 		require.NotEqual(c.t, change.host, host, "an answer of %s was served by the host that has removed it at %s", a.began, change.at)

@@ -106,38 +106,66 @@ func (h *host) number(name string) float64 {
 	return n
 }
 
-// shares asks a host for a target that it has no answer to, and waits until the engine has the answer.
-func (h *host) shares(path string, lines ...string) (body string) {
-	h.t.Helper()
-	written := h.number("vespo_cache_shared_written_total")
-	body, _ = h.asked(path, lines...)
-	h.eventually(func() bool { return h.number("vespo_cache_shared_written_total") > written })
-	return body
+// slow returns how many requests had no reply of the engine in time.
+func (h *host) slow() float64 {
+	return h.number("vespo_cache_shared_failed_total") + h.number("vespo_cache_shared_skipped_total")
 }
 
-// share asks a host for a target until the engine has the answer, and requires that others get it from there.
-func share(t *testing.T, path string, from *host, others ...*host) {
+// inTime calls f with hosts that use the engine, again if one of them was too busy for that.
+func inTime(t *testing.T, hosts []*host, f func(try int) (done bool)) {
 	t.Helper()
-	from.eventually(func() bool { return from.metric("vespo_cache_engine_away") == "0" })
-	for n := 0; ; n++ { // the first answer of a service makes its mark alone
-		target := fmt.Sprint(path, "-", n)
-		written := from.metric("vespo_cache_shared_written_total")
-		body, _ := from.asked(target)
-		if !within(time.Second, func() bool { return from.metric("vespo_cache_shared_written_total") != written }) {
-			require.Less(t, n, 20)
-			continue
-		}
-		for _, h := range others {
+	for try := range 50 {
+		before := 0.0
+		for _, h := range hosts {
 			h.eventually(func() bool { return h.metric("vespo_cache_engine_away") == "0" })
-			got, status := h.asked(target)
-			require.Equal(t, body, got)
-			require.Contains(t, status, "vespo; hit; ttl=")
-			require.Contains(t, status, "; detail=shared")
-			_, status = h.asked(target)
-			require.NotContains(t, status, "shared", "it is in memory now")
+			before += h.slow()
 		}
-		return
+		if f(try) {
+			return
+		}
+		for _, h := range hosts {
+			before -= h.slow()
+		}
+		require.True(t, before != 0 || try == 0, "it was not shared, and no host was slow") // the first answer of a service makes its mark alone
 	}
+	require.Fail(t, "the machine is too busy")
+}
+
+// shares asks a host for a target that it has no answer to, and reports whether the engine has the answer then.
+func (h *host) shares(path string, lines ...string) (body string, ok bool) {
+	h.t.Helper()
+	written, slow := h.number("vespo_cache_shared_written_total"), h.slow()
+	body, _ = h.asked(path, lines...)
+	return body, within(3*time.Second, func() bool { return h.number("vespo_cache_shared_written_total") > written || h.slow() > slow }) && h.slow() == slow
+}
+
+// gets reports whether a host gets an answer from the engine, once.
+func (h *host) gets(want, path string, lines ...string) bool {
+	h.t.Helper()
+	got, status := h.asked(path, lines...)
+	if !strings.Contains(status, "; detail=shared") {
+		return false
+	}
+	require.Equal(h.t, want, got)
+	require.Contains(h.t, status, "vespo; hit; ttl=")
+	_, status = h.asked(path, lines...)
+	require.Contains(h.t, status, "vespo; hit; ttl=")
+	require.NotContains(h.t, status, "shared", "it is in memory now")
+	return true
+}
+
+// share asks a host for a target, and requires that others get the answer from the engine. It returns the target and the answer.
+func share(t *testing.T, path string, from *host, others ...*host) (target, body string) {
+	t.Helper()
+	inTime(t, append([]*host{from}, others...), func(try int) (ok bool) {
+		target = fmt.Sprint(path, "-", try)
+		body, ok = from.shares(target)
+		for _, h := range others {
+			ok = ok && h.gets(body, target)
+		}
+		return ok
+	})
+	return target, body
 }
 
 // TestHostsShareAnswers checks what hosts get of each other, and what ends it.
@@ -148,24 +176,21 @@ func TestHostsShareAnswers(t *testing.T) {
 	share(t, "/c/one", a, b)
 	share(t, "/c/two", b, a)
 
-	body := a.shares("/c/v?vary", "Accept-Language", "eo")
-	other := a.shares("/c/v?vary", "Accept-Language", "de")
-	require.NotEqual(t, body, other)
-	for language, want := range map[string]string{"eo": body, "de": other} {
-		got, status := b.asked("/c/v?vary", "Accept-Language", language)
-		require.Equal(t, want, got)
-		require.Contains(t, status, "shared")
-	}
-	got, _ := b.asked("/c/v?vary", "Accept-Language", "fr")
-	require.NotContains(t, []string{body, other}, got)
+	inTime(t, hosts, func(try int) bool {
+		target := fmt.Sprint("/c/v", try, "?vary")
+		body, ok := a.shares(target, "Accept-Language", "eo")
+		other, too := a.shares(target, "Accept-Language", "de")
+		require.NotEqual(t, body, other)
+		got, _ := b.asked(target, "Accept-Language", "fr")
+		require.NotContains(t, []string{body, other}, got)
+		return ok && too && b.gets(body, target, "Accept-Language", "eo") && b.gets(other, target, "Accept-Language", "de")
+	})
 
 	// A POST on one host removes the answer for all.
-	before := a.shares("/c/p")
-	kept, _ := b.asked("/c/p")
-	require.Equal(t, before, kept)
-	a.change("/c/p")
+	target, before := share(t, "/c/p", a, b)
+	a.change(target)
 	for _, h := range hosts {
-		h.eventually(func() bool { now, _ := h.asked("/c/p"); return now != before })
+		h.eventually(func() bool { now, _ := h.asked(target); return now != before })
 	}
 
 	// A purge on one host reaches the others.
@@ -180,17 +205,17 @@ func TestHostsShareAnswers(t *testing.T) {
 	}
 
 	// A deploy begins with an empty cache on all hosts.
-	share(t, "/c/three", a, b)
+	target, before = share(t, "/c/three", a, b)
 	runs := upstream.runs.Load()
-	last, _ := a.asked("/c/three-0")
-	require.Equal(t, runs, upstream.runs.Load())
+	for _, h := range hosts {
+		last, _ := h.asked(target)
+		require.Equal(t, before, last)
+	}
+	require.Equal(t, runs, upstream.runs.Load(), "the service has not run for these")
 	deployCached(hosts, upstream, "50s")
 	for _, h := range hosts {
-		now, _ := h.asked("/c/three-0")
-		require.NotEqual(t, last, now)
-	}
-	for _, h := range hosts {
-		require.Equal(t, "0", h.metric("vespo_cache_shared_failed_total"), h.log.String())
+		now, _ := h.asked(target)
+		require.NotEqual(t, before, now)
 	}
 }
 
@@ -223,7 +248,7 @@ func TestCacheWithoutItsEngine(t *testing.T) {
 		_, status := a.asked(fmt.Sprint("/c/start", i))
 		require.Contains(t, status, "stored")
 	}
-	require.Equal(t, "0", a.metric("vespo_cache_shared_failed_total"), "no request asks an engine that has never answered")
+	require.Zero(t, a.number("vespo_cache_shared_failed_total"), "no request asks an engine that has never answered")
 	engine.Run(t)
 	share(t, "/c/begin", a, b)
 	for _, fault := range []struct {
@@ -246,7 +271,7 @@ func TestCacheWithoutItsEngine(t *testing.T) {
 			require.Equal(t, first, second)
 			require.Contains(t, status, "vespo; hit; ttl=")
 		}
-		require.LessOrEqual(t, b.number("vespo_cache_shared_failed_total"), failed+3, fault.name)
+		require.LessOrEqual(t, b.number("vespo_cache_shared_failed_total"), failed+5, "of 100 requests, those before it was noted have waited")
 		b.eventually(func() bool { return b.metric("vespo_cache_engine_away") == "1" })
 		a.change("/c/changed-" + fault.name)
 		now, _ := a.asked("/c/changed-" + fault.name)
