@@ -122,7 +122,7 @@ func (sh *Sharing) takeRemovals() (batch []Removal) {
 	return batch
 }
 
-// sentRemovals ends the sending of a batch. What was not sent is sent again, unless there is a later removal.
+// sentRemovals ends the sending of a batch. Removals that failed are sent again, unless there is a later removal.
 func (sh *Sharing) sentRemovals(ok bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -134,7 +134,7 @@ func (sh *Sharing) sentRemovals(ok bool) {
 	clear(sh.sending)
 }
 
-// sendMarks gives services the marks that the engine lacks. One that fails is asked for again.
+// sendMarks sets the marks of services that the engine lacks. One that fails is asked for again.
 func (sh *Sharing) sendMarks(ctx context.Context) {
 	sh.mu.Lock()
 	services := slices.Collect(maps.Keys(sh.marks))
@@ -192,8 +192,8 @@ func (sh *Sharing) takeAnswers() (batch []offer, size int64) {
 	return batch, size
 }
 
-// records returns the records of some answers, and for how many answers they are: those that are too large or too old, or for which the time of the
-// engine is not known, have none.
+// records returns the records of some answers, and for how many answers they are. Answers that are too large or too old have none, and none has one
+// if the time of the engine is not known.
 func (sh *Sharing) records(batch []offer) (records []Record, answers int) {
 	for _, o := range batch {
 		e, own := o.entry, time.Now()

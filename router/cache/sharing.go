@@ -49,7 +49,7 @@ type Sharing struct {
 	mu      sync.Mutex
 	failed  time.Time           // guarded by mu; of the last failure
 	queue   []offer             // guarded by mu
-	queued  int64               // guarded by mu: bytes of queue, and of what is being sent
+	queued  int64               // guarded by mu: bytes of queue, and of answers on their way
 	marks   map[string]struct{} // guarded by mu: marks of services that the engine lacks
 	removed map[string]Removal  // guarded by mu: to be sent, by their marks
 	sending map[string]Removal  // guarded by mu: being sent
@@ -86,7 +86,7 @@ type SharingStats struct {
 	Resets  uint64 // times that all answers of this host were removed, as removals of others may be unknown
 }
 
-// Share gives a store a second level. It is called before Open. The caller calls Run.
+// Share adds a second level to a store. It is called before Open. The caller calls Run.
 func (s *Store) Share(engine Engine) *Sharing {
 	sh := &Sharing{
 		store:   s,

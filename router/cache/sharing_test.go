@@ -135,7 +135,7 @@ func hosts(n int, engine Engine) (all []*Store, end func()) {
 // settle waits until all hosts know what others have removed.
 func settle() { time.Sleep(2 * pollGap); synctest.Wait() }
 
-// warm gives the service its mark.
+// warm makes the mark of the service.
 func warm(t *testing.T, c *Cache) {
 	settle()
 	fetch(t, c, ask("/warm"), "", "Cache-Control: max-age=1")

@@ -237,7 +237,7 @@ func TestHostsWithoutAStoreKeepTheirOwn(t *testing.T) {
 	require.Equal(t, "2 ", body)
 }
 
-// TestCacheWithoutItsEngine takes the engine away in several ways, and gives it back. All requests are answered, and few have waited.
+// TestCacheWithoutItsEngine takes the engine away in several ways, and returns it. All requests are answered, and few have waited.
 func TestCacheWithoutItsEngine(t *testing.T) {
 	engine, upstream := enginetest.StartRedis(t, "--appendonly", "no"), startCounting(t)
 	proxy := enginetest.StartProxy(t, engine.Address)
