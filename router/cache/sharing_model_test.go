@@ -55,8 +55,8 @@ func FuzzSharedHitsFollowTheRules(f *testing.F) {
 
 func followCrowd(t *testing.T, random *rand.Rand) {
 	engine := newShelf()
-	stores, end := hosts(3, engine)
-	defer end()
+	stores, stop := hosts(3, engine)
+	defer stop()
 	c := &crowd{t: t, random: random, engine: engine, stores: stores, changes: map[string][]crowdChange{}}
 	for _, s := range stores {
 		c.caches = append(c.caches, []*Cache{s.OpenShared("/a", "1"), s.OpenShared("/a", "2")})
@@ -91,6 +91,13 @@ func followCrowd(t *testing.T, random *rand.Rand) {
 	}
 	for _, end := range open {
 		end()
+	}
+	stop()
+	for i, s := range stores {
+		for _, cache := range c.caches[i] {
+			cache.Close()
+		}
+		requireEmpty(t, s)
 	}
 	t.Logf("%d hits, %d shared, %d answers", c.hits, c.shared, len(c.answers))
 	require.Greater(t, c.hits, 50)
