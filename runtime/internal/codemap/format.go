@@ -160,7 +160,7 @@ func Open(path string) (_ *File, err error) {
 		return nil, err
 	}
 	whole := crc32.New(castagnoli())
-	if _, err := io.CopyBuffer(struct{ io.Writer }{whole}, struct{ io.Reader }{io.NewSectionReader(file, 0, f.codeBytes)}, make([]byte, bufferBytes)); err != nil {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{whole}, struct{ io.Reader }{io.NewSectionReader(file, 0, f.codeBytes)}, make([]byte, min(bufferBytes, f.codeBytes))); err != nil {
 		return nil, err
 	}
 	if whole.Sum32() != binary.LittleEndian.Uint32(f.tail) { // wazero's own checksum
