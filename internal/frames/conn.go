@@ -1,6 +1,7 @@
 package frames
 
 import (
+	"cmp"
 	"crypto/tls"
 	"io"
 	"net"
@@ -37,7 +38,7 @@ type Conn struct {
 	// Of the goroutine that reads. in[start:end] was read and not used.
 	in         [readBytes]byte
 	start, end int
-	expected   string // the rest of the preface, if the client must send it
+	begins     bool // the client must send the preface first
 
 	ending  atomic.Int32 // atomic; handlers that have returned, without the streams that have ended since
 	watched atomic.Bool  // atomic; the gatherer looks at the connection
@@ -57,7 +58,7 @@ func (g *Gatherer) Wrap(c net.Conn) *Conn { return &Conn{Conn: c, gatherer: g} }
 // versions of TLS have ciphers that net/http would have to refuse.
 func (g *Gatherer) WrapTLS(c net.Conn, state *tls.ConnectionState) *Conn {
 	own := g.Wrap(c)
-	own.tls, own.expected = state, preface
+	own.tls, own.begins = state, true
 	return own
 }
 
@@ -69,33 +70,43 @@ func (c *Conn) CloseWrite() error { return halfclose.CloseWrite(c.Conn) }
 
 // Read implements net.Conn.
 func (c *Conn) Read(p []byte) (int, error) {
+	if c.begins {
+		if err := c.begin(); err != nil {
+			return 0, err
+		}
+	}
 	if c.start == c.end {
-		if len(p) >= readBytes && c.expected == "" {
+		if len(p) >= readBytes {
 			return c.Conn.Read(p)
 		}
 		n, err := c.Conn.Read(c.in[:])
 		if n == 0 {
 			return 0, err
 		}
-		// An error comes again with the next read.
-		if !c.expect(c.in[:n]) {
-			return 0, io.EOF
-		}
-		c.start, c.end = 0, n
+		c.start, c.end = 0, n // an error comes again with the next read
 	}
 	n := copy(p, c.in[c.start:c.end])
 	c.start += n
 	return n, nil
 }
 
-// expect reports whether the client goes on as expected.
-func (c *Conn) expect(p []byte) bool {
-	n := min(len(p), len(c.expected))
-	ok := string(p[:n]) == c.expected[:n]
-	if ok {
-		c.expected = c.expected[n:]
+// begin reads the preface. Before it is complete, net/http gets none of it: it takes the first half for a request of HTTP/1, and
+// reads on after an end.
+func (c *Conn) begin() error {
+	for {
+		known := min(c.end, len(preface))
+		if string(c.in[:known]) != preface[:known] {
+			return io.EOF
+		}
+		if known == len(preface) {
+			c.begins = false
+			return nil
+		}
+		n, err := c.Conn.Read(c.in[c.end:])
+		if c.end += n; n == 0 {
+			return cmp.Or(err, io.ErrNoProgress)
+		}
 	}
-	return ok
 }
 
 // returned notes that a handler has returned: the rest of its response follows at once.

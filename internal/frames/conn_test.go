@@ -74,7 +74,8 @@ func TestPreface(t *testing.T) {
 	}{
 		{[]string{preface + "rest"}, preface + "rest"},
 		{[]string{preface[:3], preface[3:20], preface[20:], "rest"}, preface + "rest"},
-		{[]string{preface[:20], "x" + preface[21:]}, preface[:20]},
+		{[]string{preface[:20], "x" + preface[21:]}, ""},
+		{[]string{preface[:20]}, ""},
 		{[]string{"GET / HTTP/1.1\r\n\r\n"}, ""},
 	} {
 		s := &script{}

@@ -113,11 +113,14 @@ func TestHTTP2OverTLS(t *testing.T) {
 func TestAnotherProtocolThanChosen(t *testing.T) {
 	lanetest.Both(t, func(t *testing.T, kind lanetest.Kind) {
 		s := startHTTP2(t, kind, func(http.ResponseWriter, *http.Request) { t.Error("a request") })
-		conn, err := dialTLS(s.Addr, "h2")
-		require.NoError(t, err)
-		answer, err := talkOn(conn, after)
-		require.NoError(t, err)
-		require.NotContains(t, answer, "HTTP/1")
+		const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+		for _, pieces := range [][]string{{after}, {after, preface, after}, {preface[:18]}, {preface[:18], after}, {preface[:20] + after}, {preface[:3], after}} {
+			conn, err := dialTLS(s.Addr, "h2")
+			require.NoError(t, err)
+			answer, err := talkOn(conn, pieces...)
+			require.NoError(t, err)
+			require.NotContains(t, answer, "HTTP/1", pieces)
+		}
 	})
 }
 
