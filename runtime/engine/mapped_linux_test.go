@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/durable/crashtest"
 )
 
 // mapped returns the mappings of files in dir.
@@ -126,4 +128,31 @@ func TestCacheWithoutExecution(t *testing.T) {
 	require.Empty(t, mapped(t, dir))
 	require.Equal(t, 1, strings.Count(log.String(), "cannot be mapped"), log)
 	require.EqualValues(t, 1, e.Stats().Code.Misses)
+}
+
+// Code that was compiled before is loaded while the disk has no space, mapped or not.
+func TestLoadOnAFullDisk(t *testing.T) {
+	for name, unmapped := range map[string]bool{"mapped": false, "read": true} {
+		t.Run(name, func(t *testing.T) {
+			disk := crashtest.SmallDisk(t)
+			t.Cleanup(func() { // what is mapped cannot be unmounted
+				for len(mapped(t, disk)) > 0 {
+					goruntime.GC()
+					time.Sleep(time.Millisecond)
+				}
+			})
+			e := open(t, Config{CacheDir: filepath.Join(disk, "cache")})
+			useState(t, e)
+			free := crashtest.FillDisk(t, disk)
+			defer free()
+			e.code.unmapped.Store(unmapped)
+			for range 3 {
+				useState(t, e)
+			}
+			require.EqualValues(t, 1, e.Stats().Code.Misses, "compiled once")
+			left, err := os.ReadDir(e.code.stage)
+			require.NoError(t, err)
+			require.Empty(t, left)
+		})
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"syscall"
 
 	"github.com/vespo-dev/vespo/internal/regular"
 )
@@ -139,7 +140,8 @@ type File struct {
 
 	file       *os.File
 	codeBytes  int64
-	head, tail []byte // of wazero's file
+	head, tail []byte   // of wazero's file
+	memory     *os.File // the file that was written last, if the disk had no space for it
 }
 
 // Open reads a packed file and checks its machine code. The error matches ErrForm or ErrDamaged if that cannot be
@@ -209,30 +211,73 @@ func (f *File) readRest() ([]byte, error) {
 // SizeBytes returns the size of wazero's file.
 func (f *File) SizeBytes() int64 { return int64(len(f.head)) + f.codeBytes + int64(len(f.tail)) }
 
-// Close closes the file. Mappings stay.
-func (f *File) Close() error { return f.file.Close() }
+// Close closes the file. Mappings stay. What Shell and Unpack have written may not be readable any more.
+func (f *File) Close() error { return errors.Join(f.closeMemory(), f.file.Close()) }
 
-// Unpack writes wazero's file.
+func (f *File) closeMemory() error {
+	if f.memory == nil {
+		return nil
+	}
+	err := f.memory.Close()
+	f.memory = nil
+	return err
+}
+
+// Unpack writes wazero's file. If the disk is full, path is a link to a file in memory, until Close or the next call.
 func (f *File) Unpack(path string) error {
 	return f.write(path, f.head, io.NewSectionReader(f.file, 0, f.codeBytes), f.tail)
 }
 
-// Shell writes a file from which wazero loads all but the machine code.
+// Shell writes a file from which wazero loads all but the machine code. A full disk is as for Unpack.
 func (f *File) Shell(path string) error {
 	head := append([]byte(nil), f.head...)
 	binary.LittleEndian.PutUint64(head[len(head)-offsetBytes:], 0) // the length of the machine code
 	// wazero reads the checksum only if there is machine code.
-	return f.write(path, head, bytes.NewReader(nil), f.tail[crc32.Size:])
+	return f.write(path, head, io.NewSectionReader(f.file, 0, 0), f.tail[crc32.Size:])
 }
 
-func (f *File) write(path string, head []byte, code io.Reader, tail []byte) error {
-	out, err := regular.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func (f *File) write(path string, head []byte, code *io.SectionReader, tail []byte) error {
+	whole := func() io.Reader {
+		return io.MultiReader(bytes.NewReader(head), io.NewSectionReader(code, 0, code.Size()), bytes.NewReader(tail))
+	}
+	err := writeFile(path, whole())
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) { // code that is on the disk must load without space
+		err = f.keep(path, whole())
+	}
 	if err != nil {
 		return fmt.Errorf("load compiled code: %w", err)
 	}
-	_, err = io.Copy(out, io.MultiReader(bytes.NewReader(head), code, bytes.NewReader(tail)))
-	if err = errors.Join(err, out.Close()); err != nil {
-		return errors.Join(fmt.Errorf("load compiled code: %w", err), os.Remove(path))
+	return nil
+}
+
+// writeFile writes a new file. It leaves none after an error.
+func writeFile(path string, from io.Reader) error {
+	out, err := regular.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
 	}
+	_, err = io.Copy(out, from)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// keep is writeFile in memory.
+func (f *File) keep(path string, from io.Reader) error {
+	if err := f.closeMemory(); err != nil {
+		return err
+	}
+	out, name, err := newMemory()
+	if err != nil {
+		return err
+	}
+	if _, err = io.Copy(out, from); err == nil {
+		err = os.Symlink(name, path)
+	}
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	f.memory = out
 	return nil
 }

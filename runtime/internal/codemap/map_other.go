@@ -2,7 +2,10 @@
 
 package codemap
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 // Map returns an error.
 func (f *File) Map() ([]byte, error) { return nil, errors.ErrUnsupported }
@@ -12,3 +15,6 @@ func Unmap([]byte) error { return errors.ErrUnsupported }
 
 // Supported reports whether code can be mapped on this platform.
 func Supported() bool { return false }
+
+// newMemory returns an error.
+func newMemory() (*os.File, string, error) { return nil, "", errors.ErrUnsupported }
