@@ -38,7 +38,7 @@ var bounds = []struct{ part, flag, bounds, acts string }{
 	{"", "compile-memory", "memory for compiling one module", "422 `module-invalid`"},
 	{"", "compile-time", "processor time for compiling one module", "422 `module-invalid`"},
 	{"", "code-memory", "memory for compiled code and snapshots", "services that were not used for longest release theirs, and their next request waits until it is back"},
-	{"", "code-cache", "disk space for compiled code, and a quarter of it for snapshots", "the least recently used files are deleted"},
+	{"", "code-cache", "disk space for compiled code, and a quarter of it for snapshots", "the least recently used files are deleted; those of loaded services take disk space until these are evicted"},
 	{"", "retire-after", "time that a replaced version goes on with its requests", "they are stopped"},
 	{"", "idle", "time without a request after which a service releases its slots, and after 6 times that its compiled code", "the next request waits until it is back"},
 	{"Key-value stores", "kv-size", "size of one store: keys, values, metadata, and 64 bytes for each key", "writes that need more room fail"},
