@@ -75,12 +75,21 @@ func (e *Engine) loadMapped(s *codecache.Staged, stub []byte) (wazero.CompiledMo
 	}
 	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), stub)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", codemap.ErrShape, err)
+		return nil, shellError(err)
 	}
 	if attached, err = codemap.Attach(compiled, code); err != nil {
 		return nil, errors.Join(err, compiled.Close(context.Background()))
 	}
 	return compiled, nil
+}
+
+// shellError returns the error of loading a shell. A failure of the system, such as too many open files, says nothing of its types.
+func shellError(err error) error {
+	var failed syscall.Errno
+	if errors.As(err, &failed) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", codemap.ErrShape, err)
 }
 
 // noteUnmapped notes a failure to map code that wazero could load. If it will not pass, code is not mapped any more.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -155,4 +156,13 @@ func TestLoadOnAFullDisk(t *testing.T) {
 			require.Empty(t, left)
 		})
 	}
+}
+
+// A failure that passes must not end the mapping of code for good.
+func TestFailuresThatPass(t *testing.T) {
+	e := open(t, Config{CacheDir: t.TempDir()})
+	e.noteUnmapped(shellError(&fs.PathError{Op: "open", Path: "shell", Err: syscall.EMFILE}))
+	require.False(t, e.code.unmapped.Load())
+	e.noteUnmapped(shellError(errors.New("compilationcache: invalid header length: 3")))
+	require.True(t, e.code.unmapped.Load())
 }
