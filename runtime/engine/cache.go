@@ -33,19 +33,25 @@ type code struct {
 	stage    string                  // immutable; wazero's directory
 	wazero   wazero.CompilationCache // immutable
 
-	unmapped atomic.Bool // atomic; machine code cannot be mapped from its files
-	noted    sync.Once   // for the first failure to map
+	leastMapped int64       // immutable; see the constant
+	mostMapped  int         // immutable; see the constant
+	unmapped    atomic.Bool // atomic; machine code cannot be mapped from its files
+	noted       sync.Once   // for the first failure to map
 }
 
 // openCode opens the cache in cfg.CacheDir. Its files are machine code that this process
 // will run, so no other user may write there.
 func openCode(cfg Config) (_ *code, err error) {
-	c := &code{compiler: compiler.New(compiler.Config{
-		Command:     cfg.CompileCommand,
-		MemoryBytes: cfg.CompileBytes,
-		CPUTime:     cfg.CompileTime,
-		Log:         cfg.Log,
-	})}
+	c := &code{
+		leastMapped: leastMapped,
+		mostMapped:  mostMapped,
+		compiler: compiler.New(compiler.Config{
+			Command:     cfg.CompileCommand,
+			MemoryBytes: cfg.CompileBytes,
+			CPUTime:     cfg.CompileTime,
+			Log:         cfg.Log,
+		}),
+	}
 	if c.files, err = codecache.Open(cfg.CacheDir, codecache.Options{Bytes: cfg.CacheBytes, SnapshotBytes: cfg.CacheBytes / 4, Files: maxCodeFiles}); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
@@ -134,16 +140,16 @@ func (e *Engine) load(key codecache.Key, moduleBytes int, stub []byte) (*sharedC
 	if err := checkCode(staged.SizeBytes, moduleBytes); err != nil {
 		return nil, err
 	}
-	compiled, err := e.loadStaged(staged, stub)
+	compiled, mapped, err := e.loadStaged(staged, stub)
 	if err != nil {
 		return nil, e.code.files.Drop(key.Code)
 	}
-	return loadedCode(compiled, key, stub, staged.SizeBytes), nil
+	return loadedCode(compiled, mapped, key, stub, staged.SizeBytes), nil
 }
 
-func loadedCode(compiled wazero.CompiledModule, key codecache.Key, stub []byte, fileBytes int64) *sharedCode {
+func loadedCode(compiled wazero.CompiledModule, mapped bool, key codecache.Key, stub []byte, fileBytes int64) *sharedCode {
 	known := knownCode{file: key.Code, stub: stub, leastBytes: rewrite.LeastBytesForCode(fileBytes)}
-	return &sharedCode{compiled: compiled, sizeBytes: fileBytes, knownCode: known}
+	return &sharedCode{compiled: compiled, mapped: mapped, sizeBytes: fileBytes, knownCode: known}
 }
 
 // compileToFile compiles and loads a module. If the disk is full, it removes half of the code
@@ -183,7 +189,7 @@ func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, r
 	if err := checkCode(info.Size(), size); err != nil {
 		return nil, err
 	}
-	if file, err = e.pack(file); err != nil {
+	if file, err = e.pack(file, info.Size()); err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
 	}
 	staged, err := codecache.Take(file, e.code.stage)
@@ -191,14 +197,14 @@ func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, r
 		return nil, fmt.Errorf("engine: compile: %w", err)
 	}
 	defer func() { _ = staged.Close() }() // Close of the cache removes the rest
-	compiled, err := e.loadStaged(staged, stub)
+	compiled, mapped, err := e.loadStaged(staged, stub)
 	if err != nil {
 		return nil, fmt.Errorf("engine: load the code that was compiled: %w", err)
 	}
 	if err := e.code.files.Put(key, file); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: %w", err), compiled.Close(ctx))
 	}
-	return loadedCode(compiled, key, stub, info.Size()), nil
+	return loadedCode(compiled, mapped, key, stub, info.Size()), nil
 }
 
 // checkCode applies the limit on a module's machine code, which its estimate had to meet

@@ -17,9 +17,17 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/codemap"
 )
 
-// pack packs a compiled file and returns the one to be kept: the same if code cannot be mapped.
-func (e *Engine) pack(file string) (string, error) {
-	if e.code.unmapped.Load() {
+// Bounds of mappings. Code of the least size is about that of a Rust or TinyGo guest, most of which is executed. The kernel allows a
+// process 65,530 mappings, which Go's heap needs, too. Mapped code has one or two; code that was read has none, as the kernel joins
+// those side by side.
+const (
+	leastMapped = 1 << 20 // bytes
+	mostMapped  = 8192
+)
+
+// pack packs a compiled file and returns the one to be kept: the same if its code is not to be mapped.
+func (e *Engine) pack(file string, sizeBytes int64) (string, error) {
+	if sizeBytes < e.code.leastMapped || e.code.unmapped.Load() {
 		return file, nil
 	}
 	dir := filepath.Join(filepath.Dir(file), "packed")
@@ -36,26 +44,22 @@ func (e *Engine) pack(file string) (string, error) {
 	return packed, os.Remove(file)
 }
 
-// loadStaged has wazero load staged code. If possible, the machine code is mapped from its file.
-func (e *Engine) loadStaged(s *codecache.Staged, stub []byte) (wazero.CompiledModule, error) {
-	if s.Packed() == nil {
-		return e.runtime.CompileModule(compiler.LoadOnly(), stub)
-	}
+// loadStaged has wazero load staged code. If possible, the machine code of a packed file is mapped.
+func (e *Engine) loadStaged(s *codecache.Staged, stub []byte) (compiled wazero.CompiledModule, mapped bool, err error) {
 	var failed error
-	if !e.code.unmapped.Load() {
-		var compiled wazero.CompiledModule
+	if s.Packed() != nil && !e.code.unmapped.Load() && e.codes.mappings() < e.code.mostMapped {
 		if compiled, failed = e.loadMapped(s, stub); failed == nil {
-			return compiled, nil
+			return compiled, true, nil
 		}
 	}
 	if err := s.Whole(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), stub)
+	compiled, err = e.runtime.CompileModule(compiler.LoadOnly(), stub)
 	if err == nil && failed != nil {
 		e.noteUnmapped(failed)
 	}
-	return compiled, err
+	return compiled, false, err
 }
 
 // loadMapped loads a packed file. Nothing of it is executed after an error.

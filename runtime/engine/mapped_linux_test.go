@@ -58,10 +58,18 @@ func useState(t *testing.T, e *Engine) {
 	require.NoError(t, m.Close(ctx))
 }
 
+// mapping opens an engine that maps code of any size.
+func mapping(t *testing.T, cfg Config) *Engine {
+	t.Helper()
+	e := open(t, cfg)
+	e.code.leastMapped = 0
+	return e
+}
+
 // Code is mapped after its compilation and after each load, and no mapping stays when modules were closed.
 func TestCodeIsMappedFromItsFile(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, Config{CacheDir: dir})
+	e := mapping(t, Config{CacheDir: dir})
 	for range 200 {
 		useState(t, e)
 	}
@@ -84,7 +92,7 @@ func TestCodeIsMappedFromItsFile(t *testing.T) {
 // A packed file can be loaded into memory, as after a change of wazero.
 func TestPackedCodeIsLoadedWithoutMapping(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, Config{CacheDir: dir})
+	e := mapping(t, Config{CacheDir: dir})
 	useState(t, e)
 	e.code.unmapped.Store(true)
 	for n := 1; n > 0; n = len(mapped(t, dir)) { // one may stay until the next load
@@ -97,7 +105,7 @@ func TestPackedCodeIsLoadedWithoutMapping(t *testing.T) {
 // A sound file of other code is not executed.
 func TestSwappedFilesAreNotExecuted(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, Config{CacheDir: dir})
+	e := mapping(t, Config{CacheDir: dir})
 	useState(t, e)
 	own := cacheFiles(t, dir)[0]
 	m, err := e.Compile(t.Context(), decoded(t, guest(t, "start")), ModuleOptions{})
@@ -122,7 +130,7 @@ func TestCacheWithoutExecution(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
 	log := new(bytes.Buffer)
-	e := open(t, Config{CacheDir: filepath.Join(dir, "cache"), Log: slog.New(slog.NewTextHandler(log, nil))})
+	e := mapping(t, Config{CacheDir: filepath.Join(dir, "cache"), Log: slog.New(slog.NewTextHandler(log, nil))})
 	for range 3 {
 		useState(t, e)
 	}
@@ -142,7 +150,7 @@ func TestLoadOnAFullDisk(t *testing.T) {
 					time.Sleep(time.Millisecond)
 				}
 			})
-			e := open(t, Config{CacheDir: filepath.Join(disk, "cache")})
+			e := mapping(t, Config{CacheDir: filepath.Join(disk, "cache")})
 			useState(t, e)
 			free := crashtest.FillDisk(t, disk)
 			defer free()
@@ -165,4 +173,28 @@ func TestFailuresThatPass(t *testing.T) {
 	require.False(t, e.code.unmapped.Load())
 	e.noteUnmapped(shellError(errors.New("compilationcache: invalid header length: 3")))
 	require.True(t, e.code.unmapped.Load())
+}
+
+// Code that is small, or too much for the table of mappings, is read.
+func TestMappingsAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, Config{CacheDir: dir})
+	useState(t, e)
+	require.Empty(t, mapped(t, dir), "it is small")
+
+	dir = t.TempDir()
+	e = mapping(t, Config{CacheDir: dir})
+	e.code.mostMapped = 1
+	first, err := e.Compile(t.Context(), decoded(t, guest(t, "start")), ModuleOptions{})
+	require.NoError(t, err)
+	for range 3 {
+		useState(t, e)
+		require.Len(t, mapped(t, dir), 1)
+	}
+	require.NoError(t, first.Close(t.Context()))
+	compile(t, e, "state", stateOptions)
+	require.Equal(t, 1, e.codes.mappings())
+	lines := mapped(t, dir)
+	require.Contains(t, lines[len(lines)-1], " r-xs ")
+	require.EqualValues(t, 2, e.Stats().Code.Misses, "each was compiled once")
 }

@@ -32,6 +32,7 @@ type sharedCode struct {
 	knownCode                       // immutable
 	compiled  wazero.CompiledModule // immutable
 	sizeBytes int64                 // immutable; of machine code, roughly
+	mapped    bool                  // immutable; from its file
 	users     int                   // guarded by codeTable.mu; open modules
 
 	interpreted bool // immutable; the code of one module, in the interpreter
@@ -47,6 +48,7 @@ type codeTable struct {
 	open  map[codeID]*sharedCode   // guarded by mu
 	known map[codeID]*list.Element // guarded by mu; not open
 	code  int64                    // guarded by mu; bytes of machine code in open
+	maps  int                      // guarded by mu; mapped code in open
 	order list.List                // guarded by mu; of *knownCode in known, least recently closed first
 	bytes int64                    // guarded by mu; of known
 }
@@ -87,6 +89,16 @@ func (t *codeTable) add(c *sharedCode) {
 	c.users = 1
 	t.open[c.id] = c
 	t.code += c.sizeBytes
+	if c.mapped {
+		t.maps++
+	}
+}
+
+// mappings returns the number of mapped code that is open.
+func (t *codeTable) mappings() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.maps
 }
 
 func (t *codeTable) initLocked() {
@@ -111,6 +123,9 @@ func (t *codeTable) unuse(c *sharedCode) bool {
 		return false
 	}
 	t.code -= c.sizeBytes
+	if c.mapped {
+		t.maps--
+	}
 	if t.open[c.id] == c {
 		delete(t.open, c.id)
 		if !c.onDisk {
