@@ -68,10 +68,10 @@ func TestHeadersFromBeforeTheRouterSurviveAProblem(t *testing.T) {
 		w.Header().Set("X-Outer", "changed by the guest")
 		return errors.New("any")
 	}))
-	h.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Outer", "outer")
 		h.ServeHTTP(w, r)
-	})
+	}))
 	answer, body := h.do("GET", "/test", nil)
 	h.requireProblem(problem.Internal, answer, body)
 	require.Equal(t, "outer", answer.Header.Get("X-Outer"))
@@ -179,7 +179,7 @@ func TestRecordIsEmittedAfterAllIsReleased(t *testing.T) {
 	h := newHouse(t, Config{})
 	route = h.publish(b)[0]
 	rt.Publish(h.Table())
-	h.server.Config.Handler = rt
+	h.serve(rt)
 	h.do("GET", "/test", nil)
 	require.Equal(t, [2]int64{}, <-seen)
 }

@@ -159,10 +159,10 @@ func TestFormsOfRequestTargets(t *testing.T) {
 
 func TestPathOfARewrittenRequest(t *testing.T) {
 	h := newHouse(t, Config{}, binding("/test", sayMatch))
-	h.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path = "/test/a b" // RawPath is unchanged
 		h.ServeHTTP(w, r)
-	})
+	}))
 	_, body := h.do("GET", "/other%2Fpath", nil)
 	require.Equal(t, "GET /test /a%20b", string(body))
 	require.Equal(t, "/other%2Fpath", h.record().URI)
@@ -218,7 +218,7 @@ func TestConfigWithoutAccessLog(t *testing.T) {
 	h := newHouse(t, Config{}, binding("/test", sayMatch))
 	quiet := New(Config{})
 	quiet.Publish(h.Table())
-	h.server.Config.Handler = quiet
+	h.serve(quiet)
 	answer, _ := h.do("GET", "/test", nil)
 	require.Equal(t, http.StatusOK, answer.StatusCode)
 	require.NotEmpty(t, answer.Header.Get(RequestIDHeader))

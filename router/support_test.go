@@ -47,9 +47,14 @@ func newHouse(t *testing.T, config Config, bindings ...Binding) *house {
 	config.AccessLog = func(rec *accesslog.Record) { h.records <- *rec }
 	h.Router = New(config)
 	h.publish(bindings...)
-	h.server = start(h.Router)
-	t.Cleanup(h.server.Close)
+	h.serve(h.Router)
 	return h
+}
+
+// serve starts a server for a handler. Requests go to the latest one.
+func (h *house) serve(handler http.Handler) {
+	h.server = start(handler)
+	h.t.Cleanup(h.server.Close)
 }
 
 // publish publishes a table of routes with the bindings.
