@@ -122,13 +122,7 @@ func TestSwappedFilesAreNotExecuted(t *testing.T) {
 
 // Without execution on the file system, code is loaded as before, and the log says it once.
 func TestCacheWithoutExecution(t *testing.T) {
-	dir := t.TempDir()
-	err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_NOEXEC, "size=8m")
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("file systems can be mounted by root alone")
-	}
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	dir := crashtest.NoExecution(t)
 	log := new(bytes.Buffer)
 	e := mapping(t, Config{CacheDir: filepath.Join(dir, "cache"), Log: slog.New(slog.NewTextHandler(log, nil))})
 	for range 3 {

@@ -164,13 +164,7 @@ func TestOtherTypesAreRefused(t *testing.T) {
 }
 
 func TestCodeIsNotMappedWithoutExecution(t *testing.T) {
-	dir := t.TempDir()
-	err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_NOEXEC, "size=2m")
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("file systems can be mounted by root alone")
-	}
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	dir := crashtest.NoExecution(t)
 	file := openWazero(t).compiled(t, module(7))
 	path := filepath.Join(dir, "packed")
 	require.NoError(t, codemap.Pack(file, path))
