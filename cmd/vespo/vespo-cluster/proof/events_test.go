@@ -56,7 +56,7 @@ func newEventClients(t *testing.T, c *clients) *eventClients {
 	c.mu.Unlock()
 	client := c.hosts[0].client
 	limit := client.Timeout
-	client.Timeout = patience // nothing has compiled it before
+	client.Timeout = 4 * patience // nothing has compiled it before, and the race detector makes that slow
 	x := c.change(c.hosts[0], history.Change{Action: history.Deploy, Service: eventService, Content: eventService}, "/services/add", url.Values{
 		"prefix": {eventService}, "replicas": {"2"}, "allow": {receiver.URL}, "config": {"upstream=" + receiver.URL},
 	}, module)
