@@ -138,7 +138,7 @@ func TestLoadOnAFullDisk(t *testing.T) {
 	for name, unmapped := range map[string]bool{"mapped": false, "read": true} {
 		t.Run(name, func(t *testing.T) {
 			disk := crashtest.SmallDisk(t)
-			t.Cleanup(func() { // what is mapped cannot be unmounted
+			t.Cleanup(func() { // a mapped file keeps its disk mounted
 				for len(mapped(t, disk)) > 0 {
 					goruntime.GC()
 					time.Sleep(time.Millisecond)

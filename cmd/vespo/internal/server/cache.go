@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 
@@ -45,32 +46,12 @@ func (c *core) openCache(ctx context.Context, list *parts.List, cfg *Config, log
 	if cfg.CacheStore == "" {
 		return nil
 	}
-	var opened cache.Engine
-	stop := func() {}
-	return list.Open(ctx, parts.Part{
-		Name: "the engine of the cache",
-		Data: true,
-		Open: func(ctx context.Context) (err error) {
-			opened, err = cfg.OpenCache(ctx, cache.Options{URL: cfg.CacheStore, Password: os.Getenv(cache.PasswordVariable), Log: log})
-			if err != nil {
-				return err
-			}
-			c.cacheSharing = c.cache.Share(opened)
-			running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				c.cacheSharing.Run(running)
-			}()
-			stop = func() {
-				cancel()
-				<-done
-			}
-			return nil
-		},
-		Close: func(context.Context) error {
-			stop()
-			return opened.Close()
-		},
+	return openSharing(ctx, list, "the engine of the cache", func(ctx context.Context) (io.Closer, func(context.Context), error) {
+		opened, err := cfg.OpenCache(ctx, cache.Options{URL: cfg.CacheStore, Password: os.Getenv(cache.PasswordVariable), Log: log})
+		if err != nil {
+			return nil, nil, err
+		}
+		c.cacheSharing = c.cache.Share(opened)
+		return opened, c.cacheSharing.Run, nil
 	})
 }

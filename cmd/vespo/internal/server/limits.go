@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 
@@ -33,32 +34,12 @@ func (c *core) openLimits(ctx context.Context, list *parts.List, cfg *Config, lo
 	if cfg.Limits == "" {
 		return nil
 	}
-	var opened ratelimit.Engine
-	stop := func() {}
-	return list.Open(ctx, parts.Part{
-		Name: "the engine of the rate limits",
-		Data: true,
-		Open: func(ctx context.Context) (err error) {
-			opened, err = cfg.OpenLimits(ctx, ratelimit.Options{URL: cfg.Limits, Password: os.Getenv(ratelimit.PasswordVariable), Log: log})
-			if err != nil {
-				return err
-			}
-			c.sharing = ratelimit.NewSharing(opened)
-			running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				c.sharing.Run(running)
-			}()
-			stop = func() {
-				cancel()
-				<-done
-			}
-			return nil
-		},
-		Close: func(context.Context) error {
-			stop()
-			return opened.Close()
-		},
+	return openSharing(ctx, list, "the engine of the rate limits", func(ctx context.Context) (io.Closer, func(context.Context), error) {
+		opened, err := cfg.OpenLimits(ctx, ratelimit.Options{URL: cfg.Limits, Password: os.Getenv(ratelimit.PasswordVariable), Log: log})
+		if err != nil {
+			return nil, nil, err
+		}
+		c.sharing = ratelimit.NewSharing(opened)
+		return opened, c.sharing.Run, nil
 	})
 }

@@ -5,20 +5,17 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/router/cache"
 )
 
 // Cache keeps answers in Redis or Valkey. It implements cache.Engine. Values are in {PREFIX}:cache:KEY. The log of removals is in the list
 // {PREFIX}:cache/log, the newest first, and in the hash {PREFIX}:cache/head, which has its epoch and its number n of removals.
-type Cache struct{ stores *Stores } // for its client
+type Cache struct{ *lossy }
 
 var _ cache.Engine = (*Cache)(nil)
 
@@ -63,53 +60,13 @@ var (
 	logScript    = redis.NewScript(logLua)
 )
 
-// OpenCache is a cache.Opener. Answers need not survive the engine: its settings are not checked.
+// OpenCache is a cache.Opener.
 func OpenCache(_ context.Context, o cache.Options) (cache.Engine, error) {
-	cfg, err := Parse(o.URL)
-	if err == nil {
-		err = cfg.Load(o.Password, engineurl.ReadFile)
-	}
+	l, err := openLossy("cache", o.URL, o.Password, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Durability, cfg.Log = Engine, o.Log
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	s := &Stores{cfg: cfg, presence: engine.NewPresence(cfg.Log, "cache", cfg.String())}
-	if cfg.Cluster {
-		s.cluster = redis.NewClusterClient(cfg.clusterOptions())
-	} else {
-		s.node = redis.NewClient(cfg.options())
-	}
-	return &Cache{stores: s}, nil
-}
-
-// on calls f with the node that has the keys. It is called again if another one has them.
-func (c *Cache) on(ctx context.Context, f func(*redis.Client) error) error {
-	for range 2 {
-		node, err := c.stores.master(ctx)
-		if err == nil {
-			err = f(node)
-		}
-		if !moved(err) || c.stores.cluster == nil {
-			return c.seen(err)
-		}
-		c.stores.cluster.ReloadState(ctx)
-	}
-	return c.seen(errors.New("the nodes of the cluster disagree about its slots"))
-}
-
-// seen takes the outcome of a call, for the log.
-func (c *Cache) seen(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, redis.ErrClosed) {
-		return err
-	}
-	c.stores.presence.Seen(err)
-	if err != nil {
-		return fmt.Errorf("cache: %w", err)
-	}
-	return nil
+	return &Cache{l}, nil
 }
 
 func (c *Cache) key(name string) string { return c.stores.key("cache:" + name) }
@@ -211,6 +168,3 @@ func (c *Cache) Log(ctx context.Context, after cache.Position) (log cache.Log, e
 	}
 	return log, nil
 }
-
-// Close implements cache.Engine.
-func (c *Cache) Close() error { return c.stores.closeClient() }

@@ -26,7 +26,7 @@
 //
 // # Kept answers
 //
-// Cache keeps answers of services, and a log of those that were removed, by a client of its own.
+// Cache keeps answers of services and a log of removals, by a client of its own.
 //
 // # Durability
 //
