@@ -43,7 +43,7 @@ func (b *bench) fetch(ctx context.Context, s *sheet) error {
 		title:       fmt.Sprintf("Outbound fetch: an upstream that takes %v", upstreamDelay),
 		service:     work.Fetch,
 		request:     load.Request{Path: "/fetch?upstream=" + addr},
-		rivals:      script,
+		rivals:      []string{rivalVespo, rivalNative, rivalNode, rivalWorkerd},
 		connections: fetchConnections,
 		options:     url.Values{"allow": {"http://" + addr}},
 		note:        "The client's process runs the upstream. No server can be much faster than the base: all of them wait.",

@@ -32,7 +32,11 @@ type section struct {
 // sections lists all sections in the order in which they are measured.
 var sections = []section{
 	{"hello", func(b *bench, ctx context.Context, s *sheet) error {
-		return b.raceAll(ctx, s, []*task{helloTask(), sdkTask()})
+		mux, err := newTask(muxTask())
+		if err != nil {
+			return err
+		}
+		return b.raceAll(ctx, s, []*task{helloTask(), sdkTask(), mux})
 	}},
 	{"echo", ofTasks(echoTasks)},
 	{"json", ofTasks(jsonTasks)},

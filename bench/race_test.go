@@ -160,7 +160,7 @@ func TestSections(t *testing.T) {
 
 // TestTasks makes the requests of all tasks natively.
 func TestTasks(t *testing.T) {
-	for _, tasks := range [][]task{echoTasks(), jsonTasks(), htmlTasks(), markdownTasks(), resizeTasks(), sieveTasks(), neaTasks()} {
+	for _, tasks := range [][]task{{muxTask()}, echoTasks(), jsonTasks(), htmlTasks(), markdownTasks(), resizeTasks(), sieveTasks(), neaTasks()} {
 		for _, one := range tasks {
 			made, err := newTask(one)
 			require.NoError(t, err, one.title)

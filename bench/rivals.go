@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +24,7 @@ const workerdVersion = "1.20261117.1"
 const (
 	rivalVespo    = "Vespo"
 	rivalNative   = "net/http"
+	rivalWarm     = "Vespo (warm)"
 	rivalFast     = "fasthttp"
 	rivalNginx    = "nginx"
 	rivalNode     = "Node.js"
@@ -55,6 +58,7 @@ func ofPeer(kind peer.Kind) func(*bench, context.Context, *task) (*server, error
 // rivals lists all rivals in the order of the rows.
 var rivals = []rival{
 	{name: rivalVespo, state: stateFresh, start: (*bench).startService},
+	{name: rivalWarm, state: stateFresh, start: (*bench).startWarm},
 	{name: rivalNative, state: stateShared, start: ofPeer(peer.Native)},
 	{name: rivalFast, state: stateShared, start: ofPeer(peer.Fast)},
 	{name: rivalNginx, state: stateNone, start: (*bench).startNginx},
@@ -73,13 +77,18 @@ func rivalNames() (all []string) {
 	return all
 }
 
-// startService starts a Vespo with the service of a task. All of them have one data directory, so that modules are compiled once.
+// startService starts a Vespo with the service of a task.
 func (b *bench) startService(ctx context.Context, t *task) (*server, error) {
+	return b.startServiceIn(ctx, "rivals-"+b.pin, t)
+}
+
+// startServiceIn starts a Vespo with the service of a task in a data directory, in which modules are compiled once.
+func (b *bench) startServiceIn(ctx context.Context, data string, t *task) (*server, error) {
 	module, err := b.module(ctx, t.service)
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.startVespo(ctx, filepath.Join(b.dir, "rivals-"+b.pin), "--log-level", "warn")
+	s, err := b.startVespo(ctx, filepath.Join(b.dir, data), "--log-level", "warn")
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +96,17 @@ func (b *bench) startService(ctx context.Context, t *task) (*server, error) {
 		return nil, errors.Join(err, s.stop())
 	}
 	return s, nil
+}
+
+// startWarm starts a Vespo whose service has served the task's request before its snapshot.
+func (b *bench) startWarm(ctx context.Context, t *task) (*server, error) {
+	warm := *t
+	warm.options = maps.Clone(t.options)
+	if warm.options == nil {
+		warm.options = url.Values{}
+	}
+	warm.options.Set("warm", t.request.Below("/"+t.service))
+	return b.startServiceIn(ctx, "warm-"+b.pin, &warm)
 }
 
 // nginxConfig takes the directory, the processes, the port and the file.

@@ -84,8 +84,19 @@ func sdkTask() *task {
 	}
 }
 
+// muxTask is hello by a handler of net/http and its mux.
+func muxTask() task {
+	return task{
+		name:    "hello, net/http",
+		title:   "Hello, standard Go with net/http and its mux",
+		service: work.Mux,
+		request: load.Request{Path: "/mux/hello/world"},
+		rivals:  []string{rivalVespo, rivalWarm, rivalNative, rivalFresh, rivalShared},
+	}
+}
+
 // script are the rivals of handlers that exist in Go and in JavaScript.
-var script = []string{rivalVespo, rivalNative, rivalNode, rivalWorkerd}
+var script = []string{rivalVespo, rivalWarm, rivalNative, rivalNode, rivalWorkerd, rivalShared}
 
 // echoTasks are bodies of several sizes, which come back.
 func echoTasks() []task {
@@ -96,7 +107,7 @@ func echoTasks() []task {
 			title:   fmt.Sprintf("Echo of %d KiB", kilobytes),
 			service: work.Echo,
 			request: load.Request{Path: "/echo", Type: "application/octet-stream", Body: strings.Repeat("0123456789abcdef", kilobytes<<10/16)},
-			rivals:  []string{rivalVespo, rivalNative, rivalFast, rivalNode, rivalWorkerd},
+			rivals:  []string{rivalVespo, rivalNative, rivalFast, rivalNode, rivalWorkerd, rivalShared},
 		})
 	}
 	return all
@@ -108,7 +119,7 @@ func jsonTasks() []task {
 		title:   "JSON: an order of 20 lines, added up",
 		service: work.JSON,
 		request: load.Request{Path: "/json", Type: "application/json", Body: shop.Body()},
-		rivals:  []string{rivalVespo, rivalNative, rivalFast, rivalNode, rivalWorkerd},
+		rivals:  []string{rivalVespo, rivalWarm, rivalNative, rivalFast, rivalNode, rivalWorkerd, rivalShared},
 	}}
 }
 
@@ -129,7 +140,7 @@ func markdownTasks() []task {
 		title:   "Markdown: a document of 4 KiB, rendered by goldmark",
 		service: work.Markdown,
 		request: load.Request{Path: "/markdown", Type: "text/markdown", Body: markdown.Body()},
-		rivals:  []string{rivalVespo, rivalNative},
+		rivals:  []string{rivalVespo, rivalNative, rivalShared},
 		note:    "The runtimes for JavaScript have no library for it of their own.",
 	}}
 }
@@ -140,7 +151,7 @@ func resizeTasks() []task {
 		title:   "Image resize: a JPEG of 400 by 400 pixels to 100 by 100",
 		service: work.Resize,
 		request: load.Request{Path: "/resize", Type: "image/jpeg", Body: picture.Body()},
-		rivals:  []string{rivalVespo, rivalNative},
+		rivals:  []string{rivalVespo, rivalNative, rivalShared},
 		note:    "The runtimes for JavaScript have no library for it of their own.",
 	}}
 }
@@ -151,7 +162,7 @@ func sieveTasks() []task {
 		title:   "Prime sieve: the primes below 200,000",
 		service: work.Sieve,
 		request: load.Request{Path: "/sieve"},
-		rivals:  script,
+		rivals:  []string{rivalVespo, rivalNative, rivalNode, rivalWorkerd, rivalShared},
 	}}
 }
 
@@ -164,7 +175,7 @@ func neaTasks() []task {
 		title:       "nea: static file of 3 KiB",
 		service:     work.Static,
 		request:     load.Request{Path: "/static"},
-		rivals:      []string{rivalVespo, rivalNative, rivalNginx, rivalNode, rivalWorkerd},
+		rivals:      []string{rivalVespo, rivalWarm, rivalNative, rivalNginx, rivalNode, rivalWorkerd, rivalShared},
 		connections: siege,
 	}, {
 		name:        "nea: CSV to SVG",

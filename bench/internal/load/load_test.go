@@ -181,3 +181,10 @@ func TestBucketsFollowEachOther(t *testing.T) {
 		}
 	}
 }
+
+func TestRequestBelow(t *testing.T) {
+	require.Equal(t, "GET /hello/world\n", (&Request{Path: "/mux/hello/world"}).Below("/mux"))
+	require.Equal(t, "GET /\n", (&Request{Path: "/html"}).Below("/html"))
+	post := &Request{Method: "POST", Path: "/json", Type: "application/json", Body: "{}"}
+	require.Equal(t, "POST /\nContent-Type: application/json\n\n{}", post.Below("/json"))
+}

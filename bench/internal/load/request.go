@@ -3,6 +3,7 @@ package load
 import (
 	"cmp"
 	"fmt"
+	"strings"
 )
 
 const (
@@ -19,6 +20,15 @@ type Request struct {
 	Type   string // of the body
 	Body   string
 	Answer int // largest size of an answer's body; 0: that of a small one
+}
+
+// Below returns the request as --warm takes it: in HTTP form, with its path below a prefix.
+func (r *Request) Below(prefix string) string {
+	form := cmp.Or(r.Method, "GET") + " " + cmp.Or(strings.TrimPrefix(r.Path, prefix), "/") + "\n"
+	if r.Body != "" {
+		form += "Content-Type: " + r.Type + "\n\n" + r.Body
+	}
+	return form
 }
 
 // bytes returns the request as it is sent.

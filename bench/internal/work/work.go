@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/vespo-dev/vespo/bench/internal/work/echo"
+	"github.com/vespo-dev/vespo/bench/internal/work/hello"
 	"github.com/vespo-dev/vespo/bench/internal/work/markdown"
 	"github.com/vespo-dev/vespo/bench/internal/work/nea"
 	"github.com/vespo-dev/vespo/bench/internal/work/outbound"
@@ -20,6 +21,7 @@ const upstreams = 256
 
 // Names of the services, which are those of the guests.
 const (
+	Mux      = "mux"
 	Echo     = "echo"
 	JSON     = "json"
 	HTML     = "html"
@@ -35,6 +37,8 @@ const (
 // Handler returns the handler of a service, and false if there is none.
 func Handler(service string) (http.Handler, bool) {
 	switch service {
+	case Mux:
+		return hello.New(), true
 	case Echo:
 		return http.HandlerFunc(echo.Serve), true
 	case JSON:
