@@ -18,6 +18,9 @@
 // The table "http2" compares hello over HTTP/2 without TLS with net/http, one stream on each connection. Both servers let clients begin
 // with HTTP/2, and have net/http's defaults otherwise; Vespo bounds streams and unread bodies more tightly, which these requests do not reach.
 //
+// The table "start" has first requests at once after an eviction, and some seconds later, when the server has returned memory to the
+// system. Its guest in C is built with clang, lld, wasi-libc and the runtime of clang for wasm32; without them it is absent.
+//
 // The table "density" has a hundred services of Go and a thousand small ones. The full scale of its goals is "-services 1000": ten
 // minutes, and 4 GB of disk space.
 //
