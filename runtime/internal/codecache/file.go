@@ -46,9 +46,15 @@ func parseName(name string) (*file, bool) {
 	return f, true
 }
 
-// link creates a hard link, or a copy if the file system has no hard links.
+// link creates a hard link, or a copy if the file system has no hard links. It replaces a file that is there.
 func link(from, to string) error {
 	err := os.Link(from, to)
+	if errors.Is(err, fs.ErrExist) { // it may be a link to a mapped file, left by a removal that failed: it must not be written to
+		if err := os.Remove(to); err != nil {
+			return err
+		}
+		err = os.Link(from, to)
+	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -57,7 +63,7 @@ func link(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := regular.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	out, err := regular.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
