@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"os/exec"
 	goruntime "runtime"
+	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/internal/tail"
 )
 
@@ -39,12 +41,12 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module, stub []
 	confine(cmd)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNoChild, err)
+		return notStarted(err)
 	}
 	goruntime.LockOSThread() // Pdeathsig is sent when the thread that started the child exits
 	defer goruntime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("%w: %w", errNoChild, err)
+		return notStarted(err)
 	}
 	c.cfg.Log.Debug("compiling a module", slog.Int("bytes", len(module)), slog.Int("pid", cmd.Process.Pid))
 	written := make(chan struct{})
@@ -72,6 +74,15 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module, stub []
 		return nil
 	}
 	return c.failed(cmd, wall.Err(), fmt.Errorf("compiler: %w: %s", err, bytes.TrimSpace(stderr.Bytes())), stdout.String())
+}
+
+// notStarted returns the error of a child that did not start. It matches errNoChild unless the reason may pass, such as too many open files
+// or processes: then a module must not be compiled without bounds.
+func notStarted(err error) error {
+	if scarce.Own(err) || errors.Is(err, syscall.EAGAIN) {
+		return fmt.Errorf("compiler: no process can be started now: %w", err)
+	}
+	return fmt.Errorf("%w: %w", errNoChild, err)
 }
 
 func seconds(d time.Duration) uint64 { return uint64((d + time.Second - 1) / time.Second) }

@@ -15,6 +15,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
 
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/runtime/compiler"
 	"github.com/vespo-dev/vespo/runtime/internal/codecache"
 	"github.com/vespo-dev/vespo/runtime/internal/codemap"
@@ -129,7 +130,7 @@ func (e *Engine) compileHere(ctx context.Context, rewritten []byte) (*sharedCode
 const codeFactor = 4
 
 // load returns nil if the cache does not have the code. A file that cannot be loaded is
-// removed, to be compiled again. wazero's API requires a module to load code with, and looks only at what the stub has
+// removed, to be compiled again, unless the machine is short of a resource: compiling takes more of it. wazero's API requires a module to load code with, and looks only at what the stub has
 // in common with the rewritten module.
 func (e *Engine) load(key codecache.Key, moduleBytes int, stub []byte) (*sharedCode, error) {
 	staged, err := e.code.files.Stage(key, e.code.stage)
@@ -141,6 +142,9 @@ func (e *Engine) load(key codecache.Key, moduleBytes int, stub []byte) (*sharedC
 		return nil, err
 	}
 	compiled, mapped, err := e.loadStaged(staged, stub)
+	if scarce.Own(err) {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
 	if err != nil {
 		return nil, e.code.files.Drop(key.Code)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/internal/scarce"
 )
 
 // MaxDescriptionBytes limits a description.
@@ -116,6 +117,9 @@ func (c *Cache) Description(id Digest) (text []byte, code Digest, ok bool) {
 	}
 	f := c.files[code].Value.(*file)
 	text, err := regular.ReadFile(c.aboutPath(f.about, code), MaxDescriptionBytes)
+	if scarce.Own(err) {
+		return nil, code, false
+	}
 	if err != nil || sumOfBytes(text) != f.about.sum {
 		_ = c.undescribeLocked(f) // if it cannot be removed, it is not believed the next time either
 		return nil, code, false

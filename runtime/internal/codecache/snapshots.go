@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/internal/scarce"
 )
 
 // snapshots is the index of the snapshots.
@@ -99,6 +100,9 @@ func (c *Cache) Snapshot(id Digest) (content []byte, ok bool) {
 	k := *e.Value.(*kept)
 	c.mu.Unlock()
 	content, err := regular.ReadFile(c.snapshotPath(&k), cmp.Or(c.options.SnapshotBytes, math.MaxInt64-1))
+	if scarce.Own(err) {
+		return nil, false
+	}
 	if err != nil || sumOfBytes(content) != k.sum {
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/runtime/internal/codemap"
 )
 
@@ -19,8 +20,8 @@ type Staged struct {
 }
 
 // Stage makes the file of key ready for wazero in dir, under wazero's name, and records the use. dir must be in a WorkDir. It
-// returns nil if there is no such file, or if its content has changed since Put. The caller must close the Staged. The file of
-// a packed one appears only by Shell or Whole.
+// returns nil if there is no such file, or if its content has changed since Put. Files that cannot be read for lack of a resource, such
+// as descriptors, stay. The caller must close the Staged. The file of a packed one appears only by Shell or Whole.
 func (c *Cache) Stage(key Key, dir string) (*Staged, error) {
 	s, err := c.stageSound(key, dir)
 	c.mu.Lock()
@@ -55,6 +56,9 @@ func (c *Cache) stageSound(key Key, dir string) (*Staged, error) {
 		}
 	}
 	_ = s.Close() // wazero would execute it, or crash
+	if scarce.Own(err) {
+		return nil, fmt.Errorf("load compiled code: %w", err)
+	}
 	return nil, c.Drop(key.Code)
 }
 

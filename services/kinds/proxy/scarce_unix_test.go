@@ -5,42 +5,14 @@ package proxy_test
 import (
 	"io"
 	"net/http"
-	"os"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/durable/crashtest"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 )
-
-// exhaust takes all descriptors of the process until release is called.
-func exhaust(t *testing.T) (release func()) {
-	t.Helper()
-	var before syscall.Rlimit
-	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before))
-	low := before
-	low.Cur = min(before.Cur, 256)
-	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
-	var taken []*os.File
-	release = func() {
-		for _, f := range taken {
-			_ = f.Close()
-		}
-		taken = nil
-		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
-	}
-	t.Cleanup(release)
-	for {
-		f, err := os.OpenFile(os.DevNull, os.O_RDONLY, 0)
-		if err != nil {
-			require.ErrorIs(t, err, syscall.EMFILE)
-			return release
-		}
-		taken = append(taken, f)
-	}
-}
 
 // Without free descriptors, the server answers with 503 and sets no upstream aside.
 func TestNoDescriptorsLeft(t *testing.T) {
@@ -58,7 +30,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		return resp
 	}
 	require.Equal(t, http.StatusNotFound, get("/none").StatusCode) // makes the server accept the connection
-	release := exhaust(t)
+	release := crashtest.NoDescriptors(t)
 	for n := range 3 {
 		resp := get("/up")
 		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)

@@ -14,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/lograte"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -208,6 +209,10 @@ func (v *version) acquireError(err error) error {
 	case errors.Is(err, pool.ErrNoSlot):
 		v.log.Error("a slot is missing although the request was admitted: this is a defect", slog.Any("error", err))
 		return problem.New(problem.NoCapacity, "no memory slot is free; try again later").WithCause(err)
+	case scarce.Own(err):
+		p := problem.New(problem.NoCapacity, "the server is short of a resource; try again").WithCause(err)
+		p.RetryAfter = scarce.RetryAfter
+		return p
 	}
 	return fmt.Errorf("get an instance: %w", err)
 }
