@@ -232,7 +232,7 @@ type Counts struct {
 	LogDropped   int64  // lines of guests beyond the rate of the log
 	Discarded    int64  // instances closed after a request that did not end well, or because of a failed reset
 	Unloaded     int64  // releases of compiled code and snapshot
-	Evicted      int64  // warm instances closed because another service needed their slots
+	Evicted      int64  // warm instances that lost their slots to another service
 }
 
 // UpstreamStatus is the state of an upstream. Counts begin when the version was prepared.

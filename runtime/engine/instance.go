@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -14,41 +13,10 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
 )
 
-// Slot is a cell of the slab that is reserved for an instance. It is wiped, unless it was left by another instance.
-type Slot = slab.Slot
-
-// AcquireSlot reserves a slot; false if all are taken. It does not wait.
-func (e *Engine) AcquireSlot() (*Slot, bool) { return e.slab.Acquire() }
-
-// ReleaseSlot returns an unused slot. If it cannot be wiped, it is never used again.
-func (e *Engine) ReleaseSlot(slot *Slot) {
-	if err := e.clean(slot); err != nil {
-		e.cfg.Log.Error("a slot could not be released", slog.Any("error", err))
-		return
-	}
-	e.slab.Release(slot)
-}
-
-// clean wipes a slot that another instance has left. After an error the slot must not be used.
-func (e *Engine) clean(slot *Slot) error {
-	if !slot.Dirty {
-		return nil
-	}
-	return e.wipe(slot)
-}
-
-func (e *Engine) wipe(slot *Slot) error {
-	if err := e.restorer.Wipe(slot.Bytes()); err != nil {
-		// A slot that cannot be wiped may contain another tenant's data: it is never used again.
-		return fmt.Errorf("engine: slot %d is lost: %w", slot.ID(), err)
-	}
-	slot.Dirty = false
-	return nil
-}
-
 // Instance is one instantiation of a module in one slot. It must be used by one goroutine at a time.
 //
 //	newInstance -> restored or initialised -> Call ... -> Reset -> Call ... -> Close
+//	                                                      Reset -> Sleep -> Wake -> Call ...
 //
 // After an outcome that is not Clean it can only be closed.
 type Instance struct {
@@ -74,7 +42,7 @@ type Instance struct {
 	module  *Module     // immutable
 	code    *sharedCode // immutable
 	mod     api.Module  // immutable
-	slot    *slab.Slot  // immutable
+	slot    *slab.Slot  // nil while the instance is asleep
 	memory  slotMemory  // the slot as linear memory
 	viewed  uint64      // end of the memory passed to host functions since the last reset
 	faulted bool        // pages of memory may have become private since the last reset
@@ -104,7 +72,7 @@ type entry struct {
 // has run yet. In a dirty slot, the snapshot must be restored before any does.
 func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 	e := m.engine
-	in := &Instance{module: m, slot: slot, memory: slotMemory{cell: slot.Bytes(), limit: m.limit}}
+	in := &Instance{module: m, slot: slot, memory: slotMemory{cell: slot.Bytes(), limit: m.limit, peak: uint64(slot.WrittenBytes)}}
 	in.context.in = in
 	allocator := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return &in.memory })
 	mod, err := in.instantiate(experimental.WithMemoryAllocator(&in.context, allocator))
@@ -247,10 +215,11 @@ func (m *Module) adopt(image *snapshot.Image, memoryBytes uint64, globals []uint
 // restore maps the snapshot over the slot and restores all other state.
 func (in *Instance) restore() error {
 	in.scratch.Forget()
-	if err := in.module.engine.restorer.Map(in.module.image, in.slot.Bytes()); err != nil {
+	if err := in.module.engine.restorer.Replace(in.module.image, in.slot.Bytes(), int(in.memory.peak)); err != nil {
 		return fmt.Errorf("engine: map the snapshot: %w", err)
 	}
-	in.slot.Dirty = false
+	in.slot.Dirty, in.slot.WrittenBytes = false, 0
+	in.memory.peak = in.memory.size
 	return in.rewind()
 }
 
@@ -350,46 +319,3 @@ func (in *Instance) Module() *Module { return in.module }
 
 // HasEntry reports whether the module exports the entry with the given index.
 func (in *Instance) HasEntry(index int) bool { return in.entries[index].fn != nil }
-
-// Close closes the instance, wipes its slot and releases it.
-func (in *Instance) Close() error {
-	err := in.mod.Close(&in.context)
-	return errors.Join(err, in.releaseSlot())
-}
-
-func (in *Instance) releaseSlot() error {
-	if err := in.wipeSlot(); err != nil {
-		return err
-	}
-	in.module.engine.slab.Release(in.slot)
-	return nil
-}
-
-// Leave closes the instance and returns its slot for another one, which wipes it or maps a snapshot over it.
-func (in *Instance) Leave() (*Slot, error) {
-	err := in.mod.Close(&in.context)
-	in.slot.Dirty = true
-	in.forget()
-	return in.slot, err
-}
-
-// leaveSlot closes the instance and wipes its slot, which the caller gets unless there is an error.
-func (in *Instance) leaveSlot() error {
-	err := in.mod.Close(&in.context)
-	if wiped := in.wipeSlot(); wiped != nil || err == nil {
-		return wiped
-	}
-	in.module.engine.slab.Release(in.slot)
-	return err
-}
-
-func (in *Instance) wipeSlot() error {
-	in.forget()
-	return in.module.engine.wipe(in.slot)
-}
-
-// forget counts the instance as closed.
-func (in *Instance) forget() {
-	in.module.engine.instances.Add(-1)
-	in.module.instances.Add(-1)
-}

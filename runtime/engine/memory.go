@@ -6,9 +6,10 @@ package engine
 //	0             size           limit           len(cell)
 //	|-- guest's --|-- may grow --|-- never used --|
 type slotMemory struct {
-	cell     []byte // immutable; the whole slot
+	cell     []byte // the whole slot; empty while the instance is asleep
 	limit    uint64 // immutable; bytes: the service's limit, or the module's declared maximum if that is smaller
 	size     uint64 // bytes, as seen by the guest
+	peak     uint64 // bytes; the largest size since the cell was mapped or wiped, for this instance or an earlier one
 	resizing bool   // the host is setting the size to target, see Instance.resize
 	target   uint64 // bytes
 }
@@ -22,7 +23,7 @@ func (m *slotMemory) Reallocate(size uint64) []byte {
 	if size > m.limit {
 		return nil
 	}
-	m.size = size
+	m.size, m.peak = size, max(m.peak, size)
 	return m.cell[:size:size]
 }
 

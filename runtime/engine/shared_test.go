@@ -104,7 +104,7 @@ func TestModulesThatDifferInDataShareTheirCode(t *testing.T) {
 		require.NoError(t, err)
 		known := *m.Info()
 		known.FuelExport, known.DepthExport, known.RefusedGrowExport = "", "", ""
-		known.Cost, known.LeastBytes = plain.info.Cost, plain.info.LeastBytes
+		known.Cost, known.LeastBytes, known.InstanceBytes = plain.info.Cost, plain.info.LeastBytes, plain.info.InstanceBytes
 		require.Equal(t, plain.info, &known, "described like a module that was read whole")
 	}
 	require.NoError(t, e.Forget(sha256.Sum256(first)))

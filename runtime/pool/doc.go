@@ -10,12 +10,15 @@
 //	warm  ------------------>  in use  ------------------>  warm
 //	  |                          |  Release, not clean
 //	  | reclaim, Shrink, Close   +------------------------>  closed, slot free
-//	  +---------------------------------------------------> closed, slot free
+//	  +---------------------------------------------------> asleep (reclaim) or closed, slot free
+//
+// An instance whose slot was reclaimed is asleep: all but its memory stays for the next request of its pool. There is at most one in
+// a pool, and those that are asleep for longest are closed if all exceed a limit on memory.
 //
 // A set can have far more pools than slots. So a slot is sought only among the pools that have one. These, and the pools with code that may
 // be released, are in heaps, least recently used first.
 //
-// Lock order: Set.mu before Pool.mu. Set.mu is held while an instance is chosen for its slot. It is not held while that is
+// Lock order: Set.mu before Pool.mu before sleepers.mu. Set.mu is held while an instance is chosen for its slot. It is not held while that is
 // closed, or while a guest is instantiated or runs: an instance that is to be closed counts as in use, and its slot belongs to the request
 // that has chosen it.
 package pool

@@ -32,7 +32,7 @@ func (p *Pool) keep(in *engine.Instance) {
 	p.kept = append(p.kept, k)
 }
 
-// close closes an instance that is neither warm nor spare.
+// close closes an instance that is neither warm nor spare nor asleep.
 func (p *Pool) close(in *engine.Instance) {
 	p.report(in.Close())
 	p.mu.Lock()

@@ -45,7 +45,7 @@ func TestSpareInstancesAreFoundByAll(t *testing.T) {
 		users.Wait()
 		stats := f.set.Stats()
 		require.Zero(t, stats.InUse)
-		require.Equal(t, f.engine.Stats().Instances, stats.Warm)
+		require.Equal(t, f.engine.Stats().Instances, stats.Warm+stats.Asleep)
 		require.EqualValues(t, slots*rounds, stats.Counts.Warm+stats.Counts.Restored)
 	}
 }

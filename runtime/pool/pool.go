@@ -50,6 +50,7 @@ type Pool struct {
 	mu       sync.Mutex
 	module   *engine.Module     // guarded by mu; nil while evicted; changed by setModuleLocked
 	warm     []*engine.Instance // guarded by mu; LIFO
+	asleep   *engine.Instance   // guarded by mu; one without a slot; nil if there is none
 	kept     []*kept            // guarded by mu; of all instances
 	inUse    int                // guarded by mu; including acquisitions in progress and spare instances
 	refills  int                // guarded by mu; refills and loads in progress
@@ -182,9 +183,20 @@ func (p *Pool) acquireSlow(ctx context.Context, deadline time.Time) (*engine.Ins
 	if in != nil {
 		return in, start, engine.Outcome{}, nil
 	}
+	in = p.takeAsleep()
 	slot, err := p.set.slot(p)
 	if err != nil {
+		if in != nil {
+			p.close(in)
+		}
 		return nil, "", engine.Outcome{}, err
+	}
+	if in != nil {
+		if err := in.Wake(slot); err != nil {
+			p.close(in)
+			return nil, "", engine.Outcome{}, err
+		}
+		return in, start, engine.Outcome{}, nil
 	}
 	in, out, err := module.Instantiate(ctx, deadline, slot)
 	if in != nil {
@@ -311,12 +323,15 @@ func (p *Pool) unusedLocked() time.Time {
 	return p.opened
 }
 
-// closeWarm closes all warm instances. The set's lock must be held.
+// closeWarm closes all warm instances, and the one that is asleep. The set's lock must be held.
 func (p *Pool) closeWarm() {
 	p.mu.Lock()
 	p.gatherLocked()
 	victims := p.warm
 	p.warm = nil
+	if in := p.takeAsleepLocked(); in != nil {
+		victims = append(victims, in)
+	}
 	p.mu.Unlock()
 	for _, in := range victims {
 		p.close(in)

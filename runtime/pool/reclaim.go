@@ -39,14 +39,33 @@ func (p *Pool) takeOldest() (in *engine.Instance, last bool) {
 	return in, last
 }
 
-// vacate closes an instance that the caller has taken, and returns its slot.
+// vacate returns the slot of an instance that the caller has taken. The instance stays asleep, or is closed.
 func (p *Pool) vacate(in *engine.Instance) *engine.Slot {
-	slot, err := in.Leave()
-	p.report(err)
+	slot, displaced := p.sleepOrLeave(in)
 	p.mu.Lock()
-	p.forgetLocked(in)
 	p.counts.Reclaimed++
 	p.inUse--
 	p.unlockAndFinish()
+	for _, other := range displaced {
+		other.closeAsleep()
+	}
 	return slot
+}
+
+func (p *Pool) sleepOrLeave(in *engine.Instance) (slot *engine.Slot, displaced []*Pool) {
+	bytes := in.HostBytes()
+	slot = in.Sleep()
+	if slot == nil {
+		slot, err := in.Leave()
+		p.report(err)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.forgetLocked(in)
+		return slot, nil
+	}
+	displaced, ok := p.layDown(in, bytes)
+	if !ok {
+		p.close(in)
+	}
+	return slot, displaced
 }

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"log/slog"
@@ -35,6 +36,8 @@ type Set struct {
 	options Options        // immutable
 	log     *slog.Logger   // immutable
 
+	asleep sleepers
+
 	spare *spare.Shelves[engine.Instance] // instances without a request, which count as in use
 	tight atomic.Bool                     // set while a slot is sought: no instance may stay spare. Written with mu held
 
@@ -62,6 +65,7 @@ func NewSet(e *engine.Engine, o Options) *Set {
 		pools:   map[*Pool]struct{}{},
 		holding: newColdHeap((*Pool).idleSince),
 		loaded:  newColdHeap((*Pool).idleLoaded),
+		asleep:  sleepers{limitBytes: o.asleepBytes(), of: map[*Pool]*list.Element{}},
 		spare:   spare.New[engine.Instance](),
 		trims:   make(chan struct{}, 1),
 		refills: make(chan *Pool, 16),

@@ -9,11 +9,11 @@ import (
 // Counts counts events since a pool or a set was opened.
 type Counts struct {
 	Warm      int64 // requests that found an instance ready
-	Restored  int64 // requests for which an instance was created from the snapshot, or initialised
+	Restored  int64 // requests for which an instance was created from the snapshot, given a slot again, or initialised
 	Cold      int64 // requests for which the code was loaded first
 	Discarded int64 // instances closed after a request that did not end well, or because of a failed reset
 	Refilled  int64 // instances created in the background for discarded ones
-	Reclaimed int64 // warm instances closed because another pool needed their slots
+	Reclaimed int64 // warm instances that lost their slot to another pool
 	Unloaded  int64 // releases of compiled code and snapshot: unused for long, or least recently used beyond Options.LoadedBytes
 }
 
@@ -31,6 +31,7 @@ func (c *Counts) add(d Counts) {
 type Stats struct {
 	Loaded        bool // compiled code and snapshot are in memory
 	Warm          int  // instances that are ready
+	Asleep        int  // instances that are ready but for a slot
 	InUse         int  // requests that have an instance or wait for one to be created
 	SnapshotBytes int64
 	LastUsed      time.Time // end of the last request; zero if there was none
@@ -47,6 +48,9 @@ func (p *Pool) Stats() Stats {
 	}
 	spare := p.spareLocked()
 	s.Warm, s.InUse = s.Warm+spare, s.InUse-spare
+	if p.asleep != nil {
+		s.Asleep = 1
+	}
 	if p.module != nil {
 		s.SnapshotBytes = p.module.SnapshotBytes()
 	}
@@ -58,6 +62,7 @@ type SetStats struct {
 	Pools   int   // open pools
 	Loaded  int   // pools whose compiled code and snapshot are in memory
 	Warm    int   // instances that are ready
+	Asleep  int   // instances that are ready but for a slot
 	InUse   int   // requests that have an instance or wait for one to be created
 	Trimmed int64 // releases because of Options.LoadedBytes
 	Counts  Counts
@@ -74,6 +79,7 @@ func (s *Set) Stats() SetStats {
 			all.Loaded++
 		}
 		all.Warm += one.Warm
+		all.Asleep += one.Asleep
 		all.InUse += one.InUse
 		all.Counts.add(one.Counts)
 	}

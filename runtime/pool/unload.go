@@ -27,7 +27,7 @@ func (p *Pool) unload(ctx context.Context) (unloaded bool, err error) {
 	p.closeWarm()
 	p.mu.Lock()
 	var module *engine.Module
-	if p.inUse == 0 && p.refills == 0 && !p.closed && len(p.warm) == 0 {
+	if p.inUse == 0 && p.refills == 0 && !p.closed && len(p.warm) == 0 && p.asleep == nil {
 		module = p.module
 		p.setModuleLocked(nil)
 	}

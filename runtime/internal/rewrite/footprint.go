@@ -15,14 +15,31 @@ const (
 	maxFootprintBytes = 8 << 20
 )
 
-// checkFootprint refuses modules whose instances take too much host memory. Separate data takes none.
-func (m *module) checkFootprint(separate bool) error {
-	segments := m.elemCount
+// tableElementBytes is the memory of an element of a table.
+const tableElementBytes = 8
+
+// footprint returns the host memory of an instance without its tables, and the number of segments. Separate data takes none.
+func (m *module) footprint(separate bool) (bytes, segments int) {
+	segments = m.elemCount
 	if !separate {
 		segments += m.dataSegments
 	}
-	n := globalFootprintBytes*len(m.globals) + referenceFootprintBytes*len(m.refFuncs) +
-		elementFootprintBytes*m.elementTotal + segmentFootprintBytes*segments
+	return globalFootprintBytes*len(m.globals) + referenceFootprintBytes*len(m.refFuncs) +
+		elementFootprintBytes*m.elementTotal + segmentFootprintBytes*segments, segments
+}
+
+// instanceBytes returns the host memory of an instance with its tables, before they have grown.
+func (m *module) instanceBytes(separate bool) int {
+	n, _ := m.footprint(separate)
+	for _, t := range m.tables {
+		n += tableElementBytes * int(t.limits.min)
+	}
+	return n
+}
+
+// checkFootprint refuses modules whose instances take too much host memory.
+func (m *module) checkFootprint(separate bool) error {
+	n, segments := m.footprint(separate)
 	if n <= maxFootprintBytes {
 		return nil
 	}

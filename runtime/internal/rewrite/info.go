@@ -38,6 +38,8 @@ type Info struct {
 
 	Types []Signature // of the rewritten module; set by Rewrite
 
+	InstanceBytes int // memory of the host for an instance, roughly: tables, globals, segments; set by Rewrite
+
 	Cost       Cost // estimated cost of compiling; set by Rewrite
 	LeastBytes int  // size of the smallest module that may have this code; set by Rewrite
 }

@@ -71,6 +71,7 @@ func (d *Decoded) Rewrite(o Options) ([]byte, *Info, error) {
 		return nil, nil, err
 	}
 	info.LeastBytes = max(m.leastBytes, limitModuleTime.leastBytes(info.Cost.Nanoseconds), limitModuleCode.leastBytes(info.Cost.CodeBytes))
+	info.InstanceBytes = m.instanceBytes(o.Separate && m.separate != nil)
 	info.Types = append(append([]Signature(nil), m.types...), w.types...)
 	return out, info, nil
 }

@@ -63,6 +63,8 @@ type Slot struct {
 
 	// Dirty is set by the holder while the contents may be those of an earlier user, who has passed the slot on.
 	Dirty bool
+	// WrittenBytes is set with Dirty: bytes from there on are those that were mapped for the earlier user.
+	WrittenBytes int
 }
 
 // ID returns the index of the slot.

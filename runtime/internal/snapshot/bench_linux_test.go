@@ -112,7 +112,7 @@ func BenchmarkSmall(b *testing.B) {
 				"whole": func(*Scratch) (int, error) { return rewrite(g.contents, cell, len(cell)), nil },
 			} {
 				b.Run(fmt.Sprintf("memory=%dKiB/image=%dKiB/%s", len(cell)>>10, imageBytes>>10, name), func(b *testing.B) {
-					require.NoError(b, m.mapOver(&g, cell))
+					require.NoError(b, m.mapOver(&golden{fd: -1}, &g, cell, len(cell)))
 					var sc Scratch
 					for b.Loop() {
 						cell[0]++

@@ -18,7 +18,7 @@ func (m copyMethod) capture(pieces []Piece) (golden, error) {
 	return golden{contents: contents, fd: -1}, nil
 }
 
-func (m copyMethod) mapOver(g *golden, cell []byte) error {
+func (m copyMethod) mapOver(_, g *golden, cell []byte, _ int) error {
 	return m.decommit(g, cell)
 }
 
@@ -37,19 +37,19 @@ func roundUp(n, unit int) int { return (n + unit - 1) &^ (unit - 1) }
 
 func (m copyMethod) decommit(g *golden, cell []byte) error {
 	n := copy(cell, g.contents)
-	m.zero(cell[n:])
+	zero(cell[n:], m.hostPageBytes)
 	return nil
 }
 
 func (m copyMethod) wipe(cell []byte) error {
-	m.zero(cell)
+	zero(cell, m.hostPageBytes)
 	return nil
 }
 
 // zero clears b but writes only to nonzero pages: a write to untouched memory would make it resident.
-func (m copyMethod) zero(b []byte) {
-	for from := 0; from < len(b); from += m.hostPageBytes {
-		if page := b[from:min(from+m.hostPageBytes, len(b))]; !isZero(page) {
+func zero(b []byte, hostPageBytes int) {
+	for from := 0; from < len(b); from += hostPageBytes {
+		if page := b[from:min(from+hostPageBytes, len(b))]; !isZero(page) {
 			clear(page)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // mappings is the common part of the Linux methods. An image is a sealed memory file. A
-// cell is a private mapping of it, followed by anonymous memory. A mapped cell uses at
+// cell is a private mapping of it, followed by anonymous memory; small images are copied into anonymous memory. A mapped cell uses at
 // most two of the vm.max_map_count mappings of the process. A wiped one uses at most
 // one: the kernel merges it with its neighbours unless pages of both were written.
 type mappings struct {
@@ -69,19 +69,45 @@ func (m mappings) fill(fd int, pieces []Piece) (contents []byte, err error) {
 	return contents, nil
 }
 
-func (m mappings) mapOver(g *golden, cell []byte) error {
-	n := len(g.contents)
-	if n > 0 {
-		if err := mapFile(g.fd, cell[:n]); err != nil {
+// mapOver changes as few mappings as possible: each change interrupts the other processors. An image that is not copied is
+// a mapping of the file, with anonymous memory behind it.
+func (m mappings) mapOver(before, g *golden, cell []byte, touchedBytes int) error {
+	was, now := before.mappedBytes(), g.mappedBytes()
+	if now > 0 {
+		if err := mapFile(g.fd, cell[:now]); err != nil {
 			return err
 		}
 	}
-	if n < len(cell) {
-		if err := mapAnonymous(cell[n:]); err != nil {
+	if was > now {
+		if err := m.wipe(cell[now:was]); err != nil {
 			return err
 		}
 	}
-	return refuseHugePages(cell)
+	replaced, written := max(was, now), max(touchedBytes, len(before.contents))
+	if replaced > 0 || written > wholeBytes {
+		if err := m.empty(cell, replaced, written); err != nil {
+			return err
+		}
+		written = 0
+	}
+	if now > 0 {
+		return nil
+	}
+	n := copy(cell, g.contents)
+	zero(cell[n:max(n, written)], m.hostPageBytes)
+	return nil
+}
+
+// empty discards the anonymous pages of the cell from one offset to another.
+func (m mappings) empty(cell []byte, from, to int) error {
+	to = roundUp(to, m.hostPageBytes)
+	if from >= to {
+		return nil
+	}
+	if unix.Madvise(cell[from:to], unix.MADV_DONTNEED) == nil {
+		return nil
+	}
+	return m.wipe(cell[from:to]) // locked memory cannot be discarded
 }
 
 func (m mappings) wipe(cell []byte) error {
@@ -91,8 +117,16 @@ func (m mappings) wipe(cell []byte) error {
 	return refuseHugePages(cell)
 }
 
+// mappedBytes returns the part of a cell that is a mapping of the file. Small images are copied instead.
+func (g *golden) mappedBytes() int {
+	if len(g.contents) <= wholeBytes {
+		return 0
+	}
+	return len(g.contents)
+}
+
 // refuseHugePages repeats the slab's madvise call. A new mapping does not inherit it,
-// and without it would not merge with its neighbours.
+// and without it would not merge with its neighbours. Mappings of files do not need it: their private pages are small.
 func refuseHugePages(cell []byte) error {
 	// EINVAL: the kernel has no transparent huge pages.
 	if err := unix.Madvise(cell, unix.MADV_NOHUGEPAGE); err != nil && !errors.Is(err, unix.EINVAL) {
@@ -102,9 +136,19 @@ func refuseHugePages(cell []byte) error {
 }
 
 // decommit discards private pages: the next access faults in the file's page, or a zero
-// page beyond the image.
-func (m mappings) decommit(_ *golden, cell []byte) error {
-	return unix.Madvise(cell, unix.MADV_DONTNEED)
+// page beyond the image. A copied image is copied again.
+func (m mappings) decommit(g *golden, cell []byte) error {
+	return m.discardPrivate(g, cell, len(cell))
+}
+
+func (m mappings) discardPrivate(g *golden, cell []byte, n int) error {
+	if err := unix.Madvise(cell[:n], unix.MADV_DONTNEED); err != nil {
+		return err
+	}
+	if g.mappedBytes() == 0 {
+		copy(cell[:n], g.contents)
+	}
+	return nil
 }
 
 func (m mappings) discard(g *golden) error {
@@ -123,11 +167,11 @@ type madviseMethod struct {
 
 func (madviseMethod) name() string { return madvise }
 
-func (m madviseMethod) reset(_ *golden, cell []byte, touchedBytes int, _ *Scratch) (int, error) {
+func (m madviseMethod) reset(g *golden, cell []byte, touchedBytes int, _ *Scratch) (int, error) {
 	if touchedBytes == 0 {
 		return 0, nil
 	}
-	return 0, unix.Madvise(cell[:roundUp(touchedBytes, m.hostPageBytes)], unix.MADV_DONTNEED)
+	return 0, m.discardPrivate(g, cell, roundUp(touchedBytes, m.hostPageBytes))
 }
 
 func (madviseMethod) close() error { return nil }

@@ -57,7 +57,7 @@ func try(m method) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.discard(&g)) }()
-	if err := m.mapOver(&g, cell); err != nil {
+	if err := m.mapOver(&golden{fd: -1}, &g, cell, 0); err != nil {
 		return err
 	}
 	cell[written] += 3 + cell[0]

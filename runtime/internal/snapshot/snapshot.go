@@ -31,9 +31,15 @@ type Restorer struct {
 	watchesFaults bool // immutable once opened
 
 	mu     sync.Mutex
-	cells  map[uintptr]*Image // guarded by mu; by address of the cell: the image mapped over it
-	images int                // guarded by mu; images captured and not released
-	closed bool               // guarded by mu
+	cells  map[uintptr]shown // guarded by mu; by address of the cell
+	images int               // guarded by mu; images captured and not released
+	closed bool              // guarded by mu
+}
+
+// shown is what a cell shows. The zero value is a wiped cell.
+type shown struct {
+	im   *Image
+	torn bool // the last Map has failed: the mappings of the cell are unknown
 }
 
 // Dirty is the result of a reset.
@@ -49,7 +55,9 @@ type Dirty struct {
 type method interface {
 	name() string
 	capture(pieces []Piece) (golden, error)
-	mapOver(g *golden, cell []byte) error
+	// mapOver replaces the contents of a cell that shows before, and whose bytes from touchedBytes on are those of
+	// before. before is empty for a wiped cell.
+	mapOver(before, g *golden, cell []byte, touchedBytes int) error
 	reset(g *golden, cell []byte, touchedBytes int, sc *Scratch) (hostPages int, err error)
 	decommit(g *golden, cell []byte) error
 	wipe(cell []byte) error
@@ -75,7 +83,7 @@ func (r *Restorer) WatchesFaults(memoryBytes uint64) bool {
 }
 
 func newRestorer(m method, fallback error) *Restorer {
-	return &Restorer{method: m, fallback: fallback, cells: map[uintptr]*Image{}}
+	return &Restorer{method: m, fallback: fallback, cells: map[uintptr]shown{}}
 }
 
 // Capture makes a golden copy of mem, whose length must be a multiple of 64 KiB and may
@@ -114,18 +122,48 @@ func (r *Restorer) countImage(n int) error {
 
 // Map replaces the contents of cell with im, followed by zeros. No guest may be running in the cell.
 // After an error, the contents of the cell are undefined, and it may only be mapped or wiped again.
-func (r *Restorer) Map(im *Image, cell []byte) error {
+func (r *Restorer) Map(im *Image, cell []byte) error { return r.Replace(im, cell, len(cell)) }
+
+// Replace is Map for a cell of which only the first touchedBytes can have been written since it was mapped or wiped. It does
+// not rely on resets since then.
+func (r *Restorer) Replace(im *Image, cell []byte, touchedBytes int) error {
 	if err := im.checkCell(cell); err != nil {
 		return err
 	}
-	if err := im.retain(); err != nil {
+	if err := checkTouched(cell, touchedBytes); err != nil {
 		return err
 	}
-	if err := r.method.mapOver(&im.golden, cell); err != nil {
+	before, err := im.retain(cell)
+	if err != nil {
+		return err
+	}
+	if err := r.replace(before, im, cell, touchedBytes); err != nil {
 		err = fmt.Errorf("snapshot: map an image of %d bytes over a cell of %d: %w", im.sizeBytes, len(cell), err)
+		r.tear(cell)
 		return errors.Join(err, im.release())
 	}
-	return r.show(cell, im)
+	return r.show(cell, shown{im: im})
+}
+
+func (r *Restorer) replace(before shown, im *Image, cell []byte, touchedBytes int) error {
+	if before.torn {
+		if err := r.method.wipe(cell); err != nil {
+			return err
+		}
+		before.im, touchedBytes = nil, 0
+	}
+	empty := golden{fd: -1}
+	if before.im == nil {
+		return r.method.mapOver(&empty, &im.golden, cell, touchedBytes)
+	}
+	return r.method.mapOver(&before.im.golden, &im.golden, cell, touchedBytes)
+}
+
+func checkTouched(cell []byte, touchedBytes int) error {
+	if touchedBytes < 0 || touchedBytes > len(cell) {
+		return fmt.Errorf("snapshot: %d bytes touched in a cell of %d", touchedBytes, len(cell))
+	}
+	return nil
 }
 
 // Reset restores cell to im. cell must have been mapped from im, and only its first touchedBytes
@@ -138,8 +176,8 @@ func (r *Restorer) Reset(im *Image, cell []byte, touchedBytes int, sc *Scratch) 
 	if err := im.checkCell(cell); err != nil {
 		return Dirty{}, err
 	}
-	if touchedBytes < 0 || touchedBytes > len(cell) {
-		return Dirty{}, fmt.Errorf("snapshot: %d bytes touched in a cell of %d", touchedBytes, len(cell))
+	if err := checkTouched(cell, touchedBytes); err != nil {
+		return Dirty{}, err
 	}
 	hostPages, err := r.method.reset(&im.golden, cell, touchedBytes, sc)
 	if err != nil {
@@ -172,22 +210,30 @@ func (r *Restorer) Wipe(cell []byte) error {
 	if err := r.method.wipe(cell); err != nil {
 		return fmt.Errorf("snapshot: wipe of %d bytes: %w", len(cell), err)
 	}
-	return r.show(cell, nil)
+	return r.show(cell, shown{})
 }
 
-// show records that cell maps im (nil: none) and releases the image mapped before.
-func (r *Restorer) show(cell []byte, im *Image) error {
+// show records what cell shows, and releases the image that it showed before.
+func (r *Restorer) show(cell []byte, now shown) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := r.cells[address(cell)]
-	delete(r.cells, address(cell))
-	if im != nil {
-		r.cells[address(cell)] = im
+	before := r.cells[address(cell)].im
+	if now == (shown{}) {
+		delete(r.cells, address(cell))
+	} else {
+		r.cells[address(cell)] = now
 	}
 	if before != nil {
 		return before.releaseLocked()
 	}
 	return nil
+}
+
+// tear records that the mappings of cell are unknown. It may still map the image that it showed before.
+func (r *Restorer) tear(cell []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cells[address(cell)] = shown{im: r.cells[address(cell)].im, torn: true}
 }
 
 // Close releases the resources of the Restorer itself. The error reports images that
@@ -252,14 +298,15 @@ func (im *Image) checkCell(cell []byte) error {
 	return nil
 }
 
-func (im *Image) retain() error {
+// retain counts a cell that is to show the image. It returns what the cell shows now.
+func (im *Image) retain(cell []byte) (before shown, err error) {
 	im.owner.mu.Lock()
 	defer im.owner.mu.Unlock()
 	if im.closed {
-		return ErrClosed
+		return shown{}, ErrClosed
 	}
 	im.refs++
-	return nil
+	return im.owner.cells[address(cell)], nil
 }
 
 func (im *Image) release() error {

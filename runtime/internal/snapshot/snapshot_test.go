@@ -102,8 +102,8 @@ func (m *faulty) capture(pieces []Piece) (golden, error) {
 	return m.method.capture(pieces)
 }
 
-func (m *faulty) mapOver(g *golden, cell []byte) error {
-	return cmp.Or(m.fails("map"), m.method.mapOver(g, cell))
+func (m *faulty) mapOver(before, g *golden, cell []byte, touchedBytes int) error {
+	return cmp.Or(m.fails("map"), m.method.mapOver(before, g, cell, touchedBytes))
 }
 
 func (m *faulty) decommit(g *golden, cell []byte) error {

@@ -24,13 +24,15 @@ func (s *Sources) slots() metrics.Group {
 		metrics.Level("vespo_slot_size_bytes", "Size of one slot.", func(w wasm.Stats) int64 { return w.SlotBytes }),
 		metrics.Level("vespo_snapshots_bytes", "Memory of the snapshots of all modules.", func(w wasm.Stats) int64 { return w.ImageBytes }),
 		metrics.Level("vespo_instances", "Open instances.", func(w wasm.Stats) int { return w.Instances }),
+		metrics.Level("vespo_instances_asleep", "Of these, those that have lost their slot and wait for the next request of their service.",
+			func(w wasm.Stats) int { return w.Pools.Asleep }),
 		metrics.Level("vespo_pools", "Modules that are bound to a prefix or in front of a service.", func(w wasm.Stats) int { return w.Pools.Pools }),
 		metrics.Level("vespo_pools_loaded", "Of these, those whose compiled code and snapshot are in memory.", func(w wasm.Stats) int { return w.Pools.Loaded }),
 		metrics.Count("vespo_instances_discarded_total", "Instances that were closed after a request that did not end well, or because of a failed reset.",
 			func(w wasm.Stats) int64 { return w.Pools.Counts.Discarded }),
 		metrics.Count("vespo_instances_refilled_total", "Instances that were created in the background for discarded ones.",
 			func(w wasm.Stats) int64 { return w.Pools.Counts.Refilled }),
-		metrics.Count("vespo_instances_evicted_total", "Warm instances that were closed because another service needed their slots.",
+		metrics.Count("vespo_instances_evicted_total", "Warm instances that lost their slots to another service.",
 			func(w wasm.Stats) int64 { return w.Pools.Counts.Reclaimed }),
 		metrics.Field[wasm.Stats]{
 			Desc: metrics.Desc{

@@ -31,7 +31,7 @@ func (s *Sources) services() metrics.Group {
 			func(e deploy.Entry) uint64 { return e.Admission.Shed }),
 		count("vespo_service_instances_discarded_total", "Instances that were closed after a request that did not end well, or because of a failed reset.",
 			func(e deploy.Entry) uint64 { return uint64(e.Status.Counts.Discarded) }),
-		count("vespo_service_instances_evicted_total", "Warm instances that were closed because another service needed their slots.",
+		count("vespo_service_instances_evicted_total", "Warm instances that lost their slots to another service.",
 			func(e deploy.Entry) uint64 { return uint64(e.Status.Counts.Evicted) }),
 		count("vespo_service_calls_total", "Requests of guests to other servers and services.",
 			func(e deploy.Entry) uint64 { return e.Status.Counts.Calls }),
