@@ -38,6 +38,7 @@ type code struct {
 	mostMapped  int         // immutable; see the constant
 	unmapped    atomic.Bool // atomic; machine code cannot be mapped from its files
 	noted       sync.Once   // for the first failure to map
+	unmeasured  sync.Once   // for the first failure to measure mapped code
 }
 
 // openCode opens the cache in cfg.CacheDir. Its files are machine code that this process
@@ -151,7 +152,7 @@ func (e *Engine) load(key codecache.Key, moduleBytes int, stub []byte) (*sharedC
 	return loadedCode(compiled, mapped, key, stub, staged.SizeBytes), nil
 }
 
-func loadedCode(compiled wazero.CompiledModule, mapped bool, key codecache.Key, stub []byte, fileBytes int64) *sharedCode {
+func loadedCode(compiled wazero.CompiledModule, mapped []byte, key codecache.Key, stub []byte, fileBytes int64) *sharedCode {
 	known := knownCode{file: key.Code, stub: stub, leastBytes: rewrite.LeastBytesForCode(fileBytes)}
 	return &sharedCode{compiled: compiled, mapped: mapped, sizeBytes: fileBytes, knownCode: known}
 }

@@ -252,6 +252,7 @@ type Stats struct {
 	TypeBytes    int64           // estimated memory of Types
 	Codes        int             // compiled code in memory: open modules that differ in data alone share it
 	CodeBytes    int64           // machine code in memory, and images without their zeros; see LoadedBytes
+	MappedBytes  int64           // files whose machine code is mapped; CodeBytes has the part that is resident
 	Decodings    int64           // modules whose code was decoded since the engine was opened
 	Recalled     int64           // snapshots found on disk since the engine was opened: their guests were not initialised
 	Warmed       int64           // modules whose code came from other hosts since the engine was opened
@@ -273,6 +274,7 @@ func (e *Engine) Stats() Stats {
 		Modules:      int(e.modules.Load()),
 		Instances:    int(e.instances.Load()),
 		CodeBytes:    e.LoadedBytes(),
+		MappedBytes:  e.MappedBytes(),
 		Decodings:    e.decodings.Load(),
 		Recalled:     e.recalled.Load(),
 		Warmed:       e.warmed.Load(),
@@ -294,7 +296,7 @@ func (e *Engine) timed(what string) func() {
 	return func() { e.cfg.Log.Debug(what, slog.Duration("took", time.Since(began))) }
 }
 
-// LoadedBytes returns the memory of all code and snapshots.
+// LoadedBytes returns the memory of all code and snapshots. Of mapped code it is what MeasureCode has found last.
 func (e *Engine) LoadedBytes() int64 {
 	_, code := e.codes.size()
 	return code + e.imageHeld.Load() + e.interpretedBytes.Load()

@@ -45,28 +45,28 @@ func (e *Engine) pack(file string, sizeBytes int64) (string, error) {
 }
 
 // loadStaged has wazero load staged code. If possible, the machine code of a packed file is mapped.
-func (e *Engine) loadStaged(s *codecache.Staged, stub []byte) (compiled wazero.CompiledModule, mapped bool, err error) {
+func (e *Engine) loadStaged(s *codecache.Staged, stub []byte) (compiled wazero.CompiledModule, mapped []byte, err error) {
 	var failed error
 	if s.Packed() != nil && !e.code.unmapped.Load() && e.codes.mappings() < e.code.mostMapped {
-		if compiled, failed = e.loadMapped(s, stub); failed == nil {
-			return compiled, true, nil
+		if compiled, mapped, failed = e.loadMapped(s, stub); failed == nil {
+			return compiled, mapped, nil
 		}
 	}
 	if err := s.Whole(); err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	compiled, err = e.runtime.CompileModule(compiler.LoadOnly(), stub)
 	if err == nil && failed != nil {
 		e.noteUnmapped(failed)
 	}
-	return compiled, false, err
+	return compiled, nil, err
 }
 
-// loadMapped loads a packed file. Nothing of it is executed after an error.
-func (e *Engine) loadMapped(s *codecache.Staged, stub []byte) (wazero.CompiledModule, error) {
+// loadMapped loads a packed file. Nothing of it is executed after an error. mapped is nil if wazero had the module already.
+func (e *Engine) loadMapped(s *codecache.Staged, stub []byte) (_ wazero.CompiledModule, mapped []byte, err error) {
 	code, err := s.Packed().Map()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	attached := false
 	defer func() {
@@ -75,16 +75,19 @@ func (e *Engine) loadMapped(s *codecache.Staged, stub []byte) (wazero.CompiledMo
 		}
 	}()
 	if err := s.Shell(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), stub)
 	if err != nil {
-		return nil, shellError(err)
+		return nil, nil, shellError(err)
 	}
 	if attached, err = codemap.Attach(compiled, code); err != nil {
-		return nil, errors.Join(err, compiled.Close(context.Background()))
+		return nil, nil, errors.Join(err, compiled.Close(context.Background()))
 	}
-	return compiled, nil
+	if attached {
+		mapped = code
+	}
+	return compiled, mapped, nil
 }
 
 // shellError returns the error of loading a shell. A failure of the system, such as too many open files, says nothing of its types.

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/durable/crashtest"
+	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // mapped returns the mappings of files in dir.
@@ -167,6 +168,57 @@ func TestFailuresThatPass(t *testing.T) {
 	require.False(t, e.code.unmapped.Load())
 	e.noteUnmapped(shellError(errors.New("compilationcache: invalid header length: 3")))
 	require.True(t, e.code.unmapped.Load())
+}
+
+// Of mapped code the resident part counts: at first all of it, then at least a part, and then what the guest has touched.
+func TestResidentCodeCounts(t *testing.T) {
+	e := mapping(t, Config{CacheDir: t.TempDir()})
+	m, err := e.Compile(t.Context(), decoded(t, guests.Longer(guest(t, "state"), 500, 100)), stateOptions)
+	require.NoError(t, err)
+	in, err := m.Prepare(t.Context(), slot(t, e))
+	require.NoError(t, err)
+	state(t, in)
+	whole, code := e.Stats(), int64(len(m.currentCode().mapped))
+	require.Greater(t, code, int64(512<<10))
+	files := e.MappedBytes()
+	require.Greater(t, files, code)
+	require.GreaterOrEqual(t, whole.CodeBytes, files)
+	rest := whole.CodeBytes - code
+	now := time.Now()
+	e.MeasureCode(now)
+	require.Equal(t, rest+code/youngPart, e.LoadedBytes(), "at least a part of young code")
+	e.MeasureCode(now.Add(MeasureEvery - 1))
+	require.Equal(t, rest+code/youngPart, e.LoadedBytes(), "it was measured just now")
+	e.MeasureCode(now.Add(MeasureEvery))
+	little := e.LoadedBytes() - rest
+	require.Greater(t, little, int64(0))
+	require.Less(t, little, code/youngPart)
+	var touched byte
+	for _, b := range m.currentCode().mapped[:code/2] {
+		touched |= b
+	}
+	require.NotZero(t, touched)
+	e.MeasureCode(now.Add(2 * MeasureEvery))
+	require.GreaterOrEqual(t, e.LoadedBytes()-rest, code/2)
+	require.Equal(t, files, e.MappedBytes())
+	require.NoError(t, in.Close())
+	closeModule(t, m)
+	require.Zero(t, e.MappedBytes())
+	require.Zero(t, e.LoadedBytes())
+	e.MeasureCode(now.Add(3 * MeasureEvery))
+	require.Zero(t, e.LoadedBytes())
+}
+
+// Code that is closed while it is measured does not count afterwards.
+func TestClosedCodeIsNotCharged(t *testing.T) {
+	e := mapping(t, Config{CacheDir: t.TempDir()})
+	m, err := e.Compile(t.Context(), decoded(t, guest(t, "state")), stateOptions)
+	require.NoError(t, err)
+	due := e.codes.due(time.Now())
+	require.Len(t, due, 1)
+	closeModule(t, m)
+	e.codes.measured(due, []int64{4096}, time.Now())
+	require.Zero(t, e.LoadedBytes())
 }
 
 // Code that is small, or too much for the table of mappings, is read.

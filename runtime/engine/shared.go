@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
@@ -31,9 +32,11 @@ type knownCode struct {
 type sharedCode struct {
 	knownCode                       // immutable
 	compiled  wazero.CompiledModule // immutable
-	sizeBytes int64                 // immutable; of machine code, roughly
-	mapped    bool                  // immutable; from its file
+	sizeBytes int64                 // immutable; of machine code, roughly; of the file if it is mapped
+	mapped    []byte                // immutable; machine code, if it is mapped from its file. To be used only by its address: wazero unmaps it
 	users     int                   // guarded by codeTable.mu; open modules
+	charged   int64                 // guarded by codeTable.mu; the part of sizeBytes that counts
+	measured  time.Time             // guarded by codeTable.mu; zero: not yet
 
 	interpreted bool // immutable; the code of one module, in the interpreter
 }
@@ -47,8 +50,9 @@ type codeTable struct {
 	mu    sync.Mutex
 	open  map[codeID]*sharedCode   // guarded by mu
 	known map[codeID]*list.Element // guarded by mu; not open
-	code  int64                    // guarded by mu; bytes of machine code in open
+	code  int64                    // guarded by mu; bytes of machine code in open, as charged
 	maps  int                      // guarded by mu; mapped code in open
+	files int64                    // guarded by mu; bytes of the files of mapped code in open
 	order list.List                // guarded by mu; of *knownCode in known, least recently closed first
 	bytes int64                    // guarded by mu; of known
 }
@@ -88,9 +92,10 @@ func (t *codeTable) add(c *sharedCode) {
 	t.dropLocked(c.id)
 	c.users = 1
 	t.open[c.id] = c
-	t.code += c.sizeBytes
-	if c.mapped {
+	t.chargeLocked(c, c.sizeBytes)
+	if c.mapped != nil {
 		t.maps++
+		t.files += c.sizeBytes
 	}
 }
 
@@ -122,9 +127,10 @@ func (t *codeTable) unuse(c *sharedCode) bool {
 	if c.users--; c.users > 0 {
 		return false
 	}
-	t.code -= c.sizeBytes
-	if c.mapped {
+	t.chargeLocked(c, 0)
+	if c.mapped != nil {
 		t.maps--
+		t.files -= c.sizeBytes
 	}
 	if t.open[c.id] == c {
 		delete(t.open, c.id)
@@ -180,7 +186,7 @@ func (k *knownCode) heldBytes() int64 {
 	return int64(held)
 }
 
-// size returns the number of codes in memory, and their machine code.
+// size returns the number of codes in memory, and their machine code as charged.
 func (t *codeTable) size() (codes int, sizeBytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

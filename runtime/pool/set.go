@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vespo-dev/vespo/internal/spare"
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -21,6 +22,8 @@ type Options struct {
 	// LoadedBytes limits the memory of compiled code and snapshots: beyond it, those of the least recently used pools
 	// are released. 0: no limit.
 	LoadedBytes int64
+	// MappedBytes limits the size of mapped files of code in the same way: they take disk space. 0: no limit.
+	MappedBytes int64
 	// Loaded limits the number of pools with code and snapshot in the same way: each snapshot in memory takes a descriptor.
 	// 0: no limit.
 	Loaded int
@@ -73,12 +76,15 @@ func NewSet(e *engine.Engine, o Options) *Set {
 	}
 }
 
-// Start starts the goroutine that refills pools, and unloads them. Close stops it.
+// Start starts the goroutine that refills pools, and unloads them. It measures code from time to time, because guests go on to touch more
+// of it. Close stops it.
 func (s *Set) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	go func() {
 		defer close(s.done)
+		measure := time.NewTicker(engine.MeasureEvery)
+		defer measure.Stop()
 		for {
 			select {
 			case <-ctx.Done():
@@ -87,6 +93,9 @@ func (s *Set) Start() {
 				p.refill(ctx)
 			case <-s.trims:
 				s.trim(ctx)
+			case now := <-measure.C:
+				s.engine.MeasureCode(now)
+				s.requestTrim()
 			}
 		}
 	}()

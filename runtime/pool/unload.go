@@ -54,8 +54,20 @@ func (p *Pool) idleLoaded() (since time.Time, loaded, idle bool) {
 	return p.unusedLocked(), p.module != nil && !p.closed, idle
 }
 
-// exceeded reports whether the limit on bytes or that on pools is exceeded.
+// mapped reports whether the pool has code that is mapped.
+func (p *Pool) mapped() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.module != nil && p.module.Mapped()
+}
+
+// exceeded reports whether one of the limits is exceeded.
 func (s *Set) exceeded() bool {
+	return s.exceededByAny() || s.options.MappedBytes > 0 && s.engine.MappedBytes() > s.options.MappedBytes
+}
+
+// exceededByAny reports whether a limit is exceeded to which each pool contributes, and not only those with mapped code.
+func (s *Set) exceededByAny() bool {
 	o := &s.options
 	return o.LoadedBytes > 0 && s.engine.LoadedBytes() > o.LoadedBytes || o.Loaded > 0 && s.engine.Modules() > o.Loaded
 }
@@ -79,9 +91,13 @@ func (s *Set) lessInUse() {
 	}
 }
 
-// trim unloads the least recently used pools until the rest is within the limits, or in use. It announces the excess before it
-// looks at the pools: one that is given back after the look finds the announcement, and asks for another trim.
+// trim unloads the least recently used pools until the rest is within the limits, or in use. Code that was loaded counts as a whole
+// until it is measured here. It announces the excess before it looks at the pools: one that is given back after the look finds the
+// announcement, and asks for another trim.
 func (s *Set) trim(ctx context.Context) {
+	if s.exceeded() {
+		s.engine.MeasureCode(time.Now())
+	}
 	s.over.Store(s.exceeded())
 	tried := make(map[*Pool]bool)
 	unloaded, before := 0, s.engine.LoadedBytes()
@@ -91,7 +107,7 @@ func (s *Set) trim(ctx context.Context) {
 			break
 		}
 		tried[p] = true
-		if s.unload(ctx, p) {
+		if (s.exceededByAny() || p.mapped()) && s.unload(ctx, p) {
 			unloaded++
 		}
 	}

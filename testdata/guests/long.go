@@ -11,7 +11,11 @@ import (
 // functions of 1000 additions of loads are 6 MB, and take two to three seconds of a processor of 2025.
 func Long(tb testing.TB, name string, n, additions int) []byte {
 	tb.Helper()
-	module := Wat(tb, name)
+	return Longer(Wat(tb, name), n, additions)
+}
+
+// Longer is Long for any module that has types, functions and code.
+func Longer(module []byte, n, additions int) []byte {
 	long := bytes.Clone(module[:8])
 	types := uint64(0)
 	for rest := module[8:]; len(rest) > 0; {

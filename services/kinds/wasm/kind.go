@@ -154,7 +154,11 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 }
 
 func newPools(e *engine.Engine, cfg Config) *pool.Set {
-	return pool.NewSet(e, pool.Options{LoadedBytes: cfg.CodeMemory, Loaded: cfg.Loaded, Unloaded: cfg.Unloaded, Log: cfg.Log})
+	o := pool.Options{LoadedBytes: cfg.CodeMemory, Loaded: cfg.Loaded, Unloaded: cfg.Unloaded, Log: cfg.Log}
+	if cfg.CodeMemory > 0 { // a mapped file that CacheDir has dropped takes disk space until it is unmapped
+		o.MappedBytes = max(cfg.CodeMemory, cfg.CacheBytes)
+	}
+	return pool.NewSet(e, o)
 }
 
 // Close releases all resources. All deployments must be closed.
