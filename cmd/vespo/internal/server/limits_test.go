@@ -37,8 +37,8 @@ var bounds = []struct{ part, flag, bounds, acts string }{
 	{"Deploys", "max-module", "size of a module", "413 `body-too-large`"},
 	{"", "compile-memory", "memory for compiling one module", "422 `module-invalid`"},
 	{"", "compile-time", "processor time for compiling one module", "422 `module-invalid`"},
-	{"", "code-memory", "memory for compiled code and snapshots", "services that were not used for longest release theirs, and their next request waits until it is back"},
-	{"", "code-cache", "disk space for compiled code, and a quarter of it for snapshots", "the least recently used files are deleted; those of loaded services take disk space until these are evicted"},
+	{"", "code-memory", "memory for compiled code and snapshots", "services that were not used for longest release theirs, and their next request waits until it is back. Of mapped code the resident part counts"},
+	{"", "code-cache", "disk space for compiled code, and a quarter of it for snapshots", "the least recently used files are deleted; those of loaded services take disk space until these are evicted. Mapped files are at most the larger of `--code-cache` and `--code-memory`, all together: beyond it, services are evicted"},
 	{"", "retire-after", "time that a replaced version goes on with its requests", "they are stopped"},
 	{"", "idle", "time without a request after which a service releases its slots, and after 6 times that its compiled code", "the next request waits until it is back"},
 	{"Key-value stores", "kv-size", "size of one store: keys, values, metadata, and 64 bytes for each key", "writes that need more room fail"},
@@ -117,6 +117,7 @@ Every bound of a server: its default, its flag, and what happens when it acts. T
 |---|---|
 | call stack, header of an answer, log lines, open files, outbound calls, settings, mounts of a guest; cost of compiling it | [contract](guests/contract.md#limits) |
 | memory beside the guests: snapshots, compiled code, call stacks, buffers, queues, functions | [memory](operations.md#memory) |
+| memory for instances that have lost their slot to another service: 1/8 of ` + "`--code-memory`" + `, at most 64 MiB | [memory](operations.md#memory) |
 | time for headers, bodies, uploads, initialisation, workers | [timeouts](operations.md#timeouts) |
 | schedules of a service: 32; of a server: 4096. Their runs at a time: a quarter of the slots, from 2 to 32, of which 4 of one service; time of a run: 15 min, and its answer: 8 MiB | [schedules](schedules.md#rules) |
 | versions of a service that still serve: 16 | [replacing a service](operations.md#replacing-a-service) |
