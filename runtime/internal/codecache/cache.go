@@ -62,6 +62,7 @@ type Cache struct {
 	options Options      // immutable
 	work    string       // immutable; work directory of this Cache
 	lock    *flock.Flock // immutable; held as long as work is used
+	owner   int          // immutable; user id of new files, 0 where there are none
 	stop    chan struct{}
 	swept   sync.WaitGroup // removal of files that do not belong to the cache
 
@@ -107,7 +108,7 @@ func Open(dir string, o Options) (_ *Cache, err error) {
 		order:     list.New(),
 		snapshots: newSnapshots(),
 	}
-	for _, name := range []string{".", codeDir, usesDir, aboutDir, snapshotDir, workDir} {
+	for _, name := range directories() {
 		d := filepath.Join(dir, name)
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("compiled code cannot be kept: %w", err)
@@ -125,6 +126,9 @@ func Open(dir string, o Options) (_ *Cache, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.takeOver(); err != nil {
+		return nil, errors.Join(err, c.closeWork())
+	}
 	found, err := c.read()
 	if err != nil {
 		return nil, errors.Join(err, c.closeWork())
@@ -135,6 +139,29 @@ func Open(dir string, o Options) (_ *Cache, err error) {
 	}
 	return c, nil
 }
+
+// takeOver gives the directories to the owner of new ones. The superuser can open the cache of another user, who could write machine code
+// there otherwise.
+func (c *Cache) takeOver() error {
+	own, err := os.Lstat(c.work)
+	if err != nil {
+		return fmt.Errorf("read the compiled code: %w", err)
+	}
+	c.owner = ownerOf(own)
+	for _, name := range directories() {
+		d := filepath.Join(c.dir, name)
+		info, err := os.Stat(d)
+		if err == nil && ownerOf(info) != c.owner {
+			err = os.Chown(d, c.owner, -1)
+		}
+		if err != nil {
+			return fmt.Errorf("compiled code cannot be kept safely: %w", err)
+		}
+	}
+	return nil
+}
+
+func directories() []string { return []string{".", codeDir, usesDir, aboutDir, snapshotDir, workDir} }
 
 // openWork creates the work directory of the Cache, and returns the paths abandoned by others.
 func (c *Cache) openWork() (left []string, err error) {
@@ -218,7 +245,7 @@ func (c *Cache) readCode() (files []*file, strangers []string, err error) {
 		}
 		f, ok := parseName(entry.Name())
 		empty := err == nil && info.Size() == 0 // it must not take the place of another file with its code
-		if err != nil || !ok || !info.Mode().IsRegular() || empty {
+		if err != nil || !ok || !info.Mode().IsRegular() || empty || ownerOf(info) != c.owner {
 			strangers = append(strangers, filepath.Join(c.dir, codeDir, entry.Name()))
 			continue
 		}

@@ -14,3 +14,11 @@ func diskBytes(info fs.FileInfo) int64 {
 	}
 	return info.Size()
 }
+
+// ownerOf returns the user id of the owner of a file.
+func ownerOf(info fs.FileInfo) int {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(stat.Uid)
+	}
+	return 0
+}
