@@ -56,10 +56,13 @@ func (e *Engine) loadStaged(s *codecache.Staged, stub []byte) (compiled wazero.C
 		return nil, nil, err
 	}
 	compiled, err = e.runtime.CompileModule(compiler.LoadOnly(), stub)
-	if err == nil && failed != nil {
+	if err != nil {
+		return nil, nil, errors.Join(err, failed) // wazero says why in words alone
+	}
+	if failed != nil {
 		e.noteUnmapped(failed)
 	}
-	return compiled, nil, err
+	return compiled, nil, nil
 }
 
 // loadMapped loads a packed file. Nothing of it is executed after an error. mapped is nil if wazero had the module already.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	goruntime "runtime"
+	"runtime/debug"
 	"syscall"
 	"testing"
 
@@ -25,4 +27,26 @@ func TestCodeStaysWithoutDescriptors(t *testing.T) {
 	compiled := e.Stats().Compiler.Compiled
 	useState(t, e)
 	require.Equal(t, compiled, e.Stats().Compiler.Compiled, "compiled once")
+}
+
+// Without address space, compiled code can neither be mapped nor read.
+func TestCodeStaysWithoutAddressSpace(t *testing.T) {
+	dir := t.TempDir()
+	e := mapping(t, Config{CacheDir: dir})
+	useState(t, e)
+	d := decoded(t, guest(t, "state"))
+	var before syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_AS, &before))
+	none := before
+	none.Cur = 1 << 20 // less than there is: no mapping can be added
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	goruntime.KeepAlive(make([]byte, 64<<20))
+	goruntime.GC() // the heap has free space now, and need not grow
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_AS, &none))
+	_, err := e.Compile(t.Context(), d, stateOptions)
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_AS, &before))
+	require.ErrorIs(t, err, syscall.ENOMEM)
+	require.Len(t, cacheFiles(t, dir), 1)
+	useState(t, e)
+	require.EqualValues(t, 1, e.Stats().Code.Misses, "compiled once")
 }
