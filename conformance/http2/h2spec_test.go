@@ -1,7 +1,11 @@
 package http2
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"encoding/xml"
+	"maps"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -29,9 +33,11 @@ type exception struct {
 	races  bool // the result depends on timing: the case may pass too
 }
 
+const preface = "http2/3.5: Sends invalid connection preface"
+
 // accepted lists the cases that net/http's HTTP/2 server fails. A case that passes must be removed.
 var accepted = map[string]exception{
-	"http2/3.5: Sends invalid connection preface": {
+	preface: {
 		reason: "the listener speaks HTTP/1.1 too, and answers bytes that are no preface in HTTP/1.1"},
 	"http2/6.5.3: Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE": {
 		reason: "net/http closes connections that send one setting twice in a frame"},
@@ -58,12 +64,23 @@ type report struct {
 
 // TestH2spec runs h2spec against the hello service of the demo, with prior knowledge as h2spec does without TLS.
 func TestH2spec(t *testing.T) {
-	address, err := url.Parse(program.Serve(t, built.vespo, "--demo").URL)
+	cert, key := certificate(t)
+	t.Run("without TLS", func(t *testing.T) { check(t, accepted, nil) })
+	t.Run("TLS", func(t *testing.T) {
+		secure := maps.Clone(accepted)
+		delete(secure, preface) // the client has chosen HTTP/2
+		check(t, secure, []string{"--tls", "--insecure"}, "--tls-cert", cert, "--tls-key", key)
+	})
+}
+
+// check runs h2spec, and compares the cases that fail with those that may.
+func check(t *testing.T, accepted map[string]exception, options []string, flags ...string) {
+	address, err := url.Parse(program.Serve(t, built.vespo, append(flags, "--demo")...).URL)
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "report.xml")
+	options = append(options, "--host", address.Hostname(), "--port", address.Port(), "--path", "/hello", "--timeout", "5", "--junit-report", file)
 	// The exit code is 1 if any case fails: the report has the details.
-	out, _ := exec.CommandContext(t.Context(), built.h2spec, "--host", address.Hostname(), "--port", address.Port(), "--path", "/hello",
-		"--timeout", "5", "--junit-report", file).CombinedOutput()
+	out, _ := exec.CommandContext(t.Context(), built.h2spec, options...).CombinedOutput()
 	text, err := os.ReadFile(file)
 	require.NoError(t, err, "%s", out)
 	var r report
@@ -89,4 +106,21 @@ func TestH2spec(t *testing.T) {
 		}
 	}
 	t.Logf("%d cases, %d accepted failures", cases, len(failed))
+}
+
+// certificate writes a certificate and its key, and returns their paths.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	issuer := httptest.NewTLSServer(nil)
+	issuer.Close()
+	own := issuer.TLS.Certificates[0]
+	private, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	write := func(name, kind string, content []byte) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600))
+		return path
+	}
+	return write("cert.pem", "CERTIFICATE", own.Certificate[0]), write("key.pem", "PRIVATE KEY", private)
 }
