@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -185,4 +186,59 @@ func TestSleepersAreRemovedOnce(t *testing.T) {
 	s.remove(b)
 	s.remove(b)
 	require.Zero(t, s.bytes)
+}
+
+// TestUnusedInstancesOfBusyPoolsAreReclaimedFirst has a pool that is used most, and once had three requests at a time.
+func TestUnusedInstancesOfBusyPoolsAreReclaimedFirst(t *testing.T) {
+	f := newFixture(t, 4) // and two spare slots
+	busy := f.pool(t, false)
+	var all []*engine.Instance
+	for range 3 {
+		in, _ := acquire(t, busy)
+		all = append(all, in)
+	}
+	for _, in := range all {
+		busy.Release(in, true)
+	}
+	others := []*Pool{f.pool(t, false), f.pool(t, false), f.pool(t, false)}
+	for range 3 {
+		for _, p := range others {
+			useAll(t, p)
+			useAll(t, busy)
+		}
+	}
+	for left := 2; left >= 1; left-- {
+		gather(append(others, busy))
+		others = append(others, f.pool(t, false))
+		for _, p := range others {
+			require.Equal(t, 1, p.Stats().Warm, "it was used after the other instances of the busy pool")
+		}
+		require.Equal(t, left, busy.Stats().Warm)
+	}
+	useAll(t, busy)
+	gather(append(others, busy))
+	f.pool(t, false)
+	require.Equal(t, 1, busy.Stats().Warm)
+	require.Zero(t, others[0].Stats().Warm, "now it is the one that is unused for longest")
+}
+
+// gather makes spare instances warm ones, as they may stay on the shelf of a processor that the test has left.
+func gather(pools []*Pool) {
+	for _, p := range pools {
+		p.mu.Lock()
+		p.gatherLocked()
+		p.mu.Unlock()
+	}
+}
+
+// TestNewInstancesAreNotTheOldest checks an instance that was made for no request, in the place of one that failed.
+func TestNewInstancesAreNotTheOldest(t *testing.T) {
+	f := newFixture(t, 1)
+	p := f.pool(t, false)
+	in := useAll(t, p)
+	k := keptWith(in)
+	require.Equal(t, time.Duration(k.used.Load()), k.since())
+	k.used.Store(0)
+	require.Positive(t, k.since())
+	require.Equal(t, k.made, k.since())
 }

@@ -16,7 +16,8 @@
 // a pool, and those that are asleep for longest are closed if all exceed a limit on memory.
 //
 // A set can have far more pools than slots. So a slot is sought only among the pools that have one. These, and the pools with code that may
-// be released, are in heaps, least recently used first.
+// be released, are in heaps, least recently used first. For a slot, the use of single instances counts: one that a service needed only while it
+// had many requests at a time goes before those of services that are used less.
 //
 // Lock order: Set.mu before Pool.mu before sleepers.mu. Set.mu is held while an instance is chosen for its slot. It is not held while that is
 // closed, or while a guest is instantiated or runs: an instance that is to be closed counts as in use, and its slot belongs to the request

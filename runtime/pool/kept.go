@@ -15,8 +15,12 @@ type kept struct {
 	shelf *spare.Shelf[engine.Instance] // of the request that has the instance
 	warm  atomic.Int64                  // requests that found the instance on a shelf
 	used  atomic.Int64                  // end of the last request: a time.Duration since Pool.opened; 0 before the first
-	_     [24]byte                      // a cache line of its own
+	made  time.Duration                 // immutable; when it was made, since Pool.opened
+	_     [16]byte                      // a cache line of its own
 }
+
+// since returns since when the instance is unused.
+func (k *kept) since() time.Duration { return max(k.made, time.Duration(k.used.Load())) }
 
 func keptWith(in *engine.Instance) *kept { return in.Keeper.(*kept) }
 
@@ -27,7 +31,7 @@ func (p *Pool) owns(in *engine.Instance) bool { return keptWith(in).pool == p }
 func (p *Pool) keep(in *engine.Instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k := &kept{pool: p, index: len(p.kept)}
+	k := &kept{pool: p, index: len(p.kept), made: time.Since(p.opened)}
 	in.Keeper = k
 	p.kept = append(p.kept, k)
 }

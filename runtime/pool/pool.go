@@ -305,13 +305,6 @@ func (p *Pool) refill(ctx context.Context) {
 	}
 }
 
-// idleSince returns the time since when the pool is unused. It reports whether it has instances, and whether it has warm ones.
-func (p *Pool) idleSince() (since time.Time, held, warm bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.unusedLocked(), p.heldLocked(), len(p.warm) > 0
-}
-
 // heldLocked reports whether the pool has instances, or will have some.
 func (p *Pool) heldLocked() bool { return len(p.warm) > 0 || p.inUse > 0 || p.refills > 0 }
 

@@ -2,12 +2,13 @@ package pool
 
 import (
 	"slices"
+	"time"
 
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// reclaimLocked takes a warm instance of the least recently used pool that has one; nil: there is none. The caller must vacate
-// it. It looks only at pools with slots, because there can be far more without one.
+// reclaimLocked takes the warm instance that is unused for longest; nil: there is none. The caller must vacate it. It looks only
+// at pools with slots, because there can be far more without one.
 func (s *Set) reclaimLocked() *engine.Instance {
 	for {
 		p := s.holding.coldest(nil)
@@ -24,16 +25,41 @@ func (s *Set) reclaimLocked() *engine.Instance {
 	}
 }
 
+// idleSince returns the time since when the warm instance is unused that a slot would be taken from. It reports whether the pool has
+// instances, and whether it has warm ones.
+func (p *Pool) idleSince() (since time.Time, held, warm bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	oldest := p.oldestLocked()
+	if oldest < 0 {
+		return p.unusedLocked(), p.heldLocked(), false
+	}
+	return p.opened.Add(keptWith(p.warm[oldest]).since()), true, true
+}
+
+// oldestLocked returns the index of the warm instance that is unused for longest, or -1.
+func (p *Pool) oldestLocked() int {
+	oldest := -1
+	var since time.Duration
+	for i, in := range p.warm {
+		if at := keptWith(in).since(); oldest < 0 || at < since {
+			oldest, since = i, at
+		}
+	}
+	return oldest
+}
+
 // takeOldest takes the least recently used warm instance, which counts as in use until it is vacated; nil: there is none. It reports
 // whether it was the last instance of the pool.
 func (p *Pool) takeOldest() (in *engine.Instance, last bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.warm) == 0 {
+	oldest := p.oldestLocked()
+	if oldest < 0 {
 		return nil, false
 	}
-	in = p.warm[0]
-	p.warm = slices.Delete(p.warm, 0, 1)
+	in = p.warm[oldest]
+	p.warm = slices.Delete(p.warm, oldest, oldest+1)
 	last = !p.heldLocked()
 	p.inUse++
 	return in, last

@@ -109,7 +109,7 @@ func (s *Set) Close() {
 	}
 }
 
-// slot reserves a slot for a pool: a free one, or that of a warm instance in the pool that has been idle longest.
+// slot reserves a slot for a pool: a free one, or that of the warm instance that is unused for longest.
 func (s *Set) slot(of *Pool) (*engine.Slot, error) {
 	s.mu.Lock()
 	if slot, ok := s.freeSlotLocked(of); ok {

@@ -24,7 +24,7 @@ func (s *Sources) slots() metrics.Group {
 		metrics.Level("vespo_slot_size_bytes", "Size of one slot.", func(w wasm.Stats) int64 { return w.SlotBytes }),
 		metrics.Level("vespo_snapshots_bytes", "Memory of the snapshots of all modules.", func(w wasm.Stats) int64 { return w.ImageBytes }),
 		metrics.Level("vespo_instances", "Open instances.", func(w wasm.Stats) int { return w.Instances }),
-		metrics.Level("vespo_instances_asleep", "Of these, those that have lost their slot and wait for the next request of their service.",
+		metrics.Level("vespo_instances_asleep", "Of these, instances without a slot: they wait for the next request of their service.",
 			func(w wasm.Stats) int { return w.Pools.Asleep }),
 		metrics.Level("vespo_pools", "Modules that are bound to a prefix or in front of a service.", func(w wasm.Stats) int { return w.Pools.Pools }),
 		metrics.Level("vespo_pools_loaded", "Of these, those whose compiled code and snapshot are in memory.", func(w wasm.Stats) int { return w.Pools.Loaded }),
