@@ -39,6 +39,8 @@ type code struct {
 	unmapped    atomic.Bool // atomic; machine code cannot be mapped from its files
 	noted       sync.Once   // for the first failure to map
 	unmeasured  sync.Once   // for the first failure to measure mapped code
+
+	resident func(mappings [][]byte) (residentBytes []int64, err error) // immutable; codemap.Resident
 }
 
 // openCode opens the cache in cfg.CacheDir. Its files are machine code that this process
@@ -47,6 +49,7 @@ func openCode(cfg Config) (_ *code, err error) {
 	c := &code{
 		leastMapped: leastMapped,
 		mostMapped:  mostMapped,
+		resident:    codemap.Resident,
 		compiler: compiler.New(compiler.Config{
 			Command:     cfg.CompileCommand,
 			MemoryBytes: cfg.CompileBytes,

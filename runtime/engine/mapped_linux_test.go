@@ -209,6 +209,25 @@ func TestResidentCodeCounts(t *testing.T) {
 	require.Zero(t, e.LoadedBytes())
 }
 
+// Where the resident part cannot be known, all of the code counts, and the log says it once.
+func TestCodeThatCannotBeMeasuredCountsAsAWhole(t *testing.T) {
+	log := new(bytes.Buffer)
+	e := mapping(t, Config{CacheDir: t.TempDir(), Log: slog.New(slog.NewTextHandler(log, nil))})
+	e.code.resident = func([][]byte) ([]int64, error) { return nil, fs.ErrPermission }
+	compile(t, e, "state", stateOptions)
+	whole := e.LoadedBytes()
+	require.GreaterOrEqual(t, whole, e.MappedBytes())
+	now := time.Now()
+	for range 3 {
+		e.MeasureCode(now)
+		require.Equal(t, whole, e.LoadedBytes())
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "the resident part of compiled code is not known"), log)
+	e.code.resident = func(mappings [][]byte) ([]int64, error) { return make([]int64, len(mappings)), nil }
+	e.MeasureCode(now)
+	require.Less(t, e.LoadedBytes(), whole, "it is tried again")
+}
+
 // Code that is closed while it is measured does not count afterwards.
 func TestClosedCodeIsNotCharged(t *testing.T) {
 	e := mapping(t, Config{CacheDir: t.TempDir()})
