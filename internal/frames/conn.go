@@ -42,6 +42,7 @@ type Conn struct {
 
 	ending  atomic.Int32 // atomic; handlers that have returned, without the streams that have ended since
 	watched atomic.Bool  // atomic; the gatherer looks at the connection
+	waits   atomic.Bool  // atomic; held is not empty
 
 	mu    sync.Mutex
 	out   follower // guarded by mu, like all below; of all that was written
@@ -151,6 +152,7 @@ func (c *Conn) holdLocked(p []byte) {
 		c.held, c.spare = c.spare[:0], nil
 	}
 	c.held, c.seen = append(c.held, p...), false
+	c.waits.Store(true)
 	if !c.watched.Swap(true) {
 		c.gatherer.watch(c)
 	}
@@ -159,6 +161,7 @@ func (c *Conn) holdLocked(p []byte) {
 // sendLocked writes all that waits.
 func (c *Conn) sendLocked() (int, error) {
 	held := c.held
+	c.waits.Store(false)
 	if c.held = nil; cap(held) <= heldBytes {
 		c.spare = held[:0]
 	}
@@ -176,8 +179,8 @@ func (c *Conn) releaseLocked() error {
 
 // look sends a header that has waited since the last look. It reports whether to look again.
 func (c *Conn) look() bool {
-	if !c.mu.TryLock() { // it is written to
-		return true
+	if !c.mu.TryLock() {
+		return c.lookAgain()
 	}
 	defer c.mu.Unlock()
 	switch {
@@ -191,6 +194,15 @@ func (c *Conn) look() bool {
 	c.watched.Store(false)
 	go c.release() // writing may block; the server bounds that, as for all its writes
 	return false
+}
+
+// lookAgain is look for a connection that is written to. A write may last as long as the server permits, and then nothing waits.
+func (c *Conn) lookAgain() bool {
+	if c.waits.Load() {
+		return true
+	}
+	c.watched.Store(false)
+	return c.waits.Load() && !c.watched.Swap(true) // a header that has begun to wait in between may not have called watch
 }
 
 // release sends a header whose body has not come.

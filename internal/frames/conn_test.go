@@ -182,3 +182,49 @@ func TestPatience(t *testing.T) {
 		require.Equal(t, header, <-s.wrote)
 	}
 }
+
+// stuck is a connection whose client reads nothing until the channel is closed.
+type stuck struct {
+	*script
+	until chan struct{}
+}
+
+// Write implements net.Conn.
+func (s stuck) Write(p []byte) (int, error) {
+	s.wrote <- bytes.Clone(p)
+	<-s.until
+	return len(p), nil
+}
+
+// TestABlockedConnectionIsNotWatched checks that a write that lasts costs no looks, and that later headers are sent nevertheless.
+func TestABlockedConnectionIsNotWatched(t *testing.T) {
+	s := stuck{&script{wrote: make(chan []byte, 100)}, make(chan struct{})}
+	g := New()
+	conn, header, body := g.Wrap(s), frame(typeHeaders, flagEndHeaders, 20), frame(typeData, flagEndStream, 10)
+	conn.returned()
+	_, err := conn.Write(header)
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() {
+		_, err := conn.Write(body)
+		ended <- err
+	}()
+	<-s.wrote // it has begun
+	watched := func() int {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.watched)
+	}
+	require.Eventually(t, func() bool { return watched() == 0 }, time.Minute, time.Millisecond)
+	close(s.until)
+	require.NoError(t, <-ended)
+	for range 20 {
+		for len(s.wrote) > 0 {
+			<-s.wrote
+		}
+		conn.returned()
+		_, err = conn.Write(header)
+		require.NoError(t, err)
+		require.Equal(t, header, <-s.wrote)
+	}
+}
