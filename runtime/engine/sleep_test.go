@@ -77,7 +77,7 @@ func TestInstancesSleepAndWakeInOtherSlots(t *testing.T) {
 			require.NotNil(t, slots[i])
 		}
 		random := rand.New(rand.NewPCG(1, 2))
-		for range 500 {
+		for range 200 {
 			s, slot := all[random.IntN(len(all))], slots[random.IntN(len(slots))]
 			require.Zero(t, s.in.mod.Memory().Size(), "an instance that is asleep has no memory")
 			require.NoError(t, s.in.Wake(slot))

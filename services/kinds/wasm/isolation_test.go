@@ -83,18 +83,24 @@ func hide(s *server, guest string, random *rand.Rand) {
 }
 
 // TestSlotsBetweenServices gives several services too few slots, so that each request
-// reclaims a slot of another service.
+// needs a slot of another service, for an instance that sleeps meanwhile.
 func TestSlotsBetweenServices(t *testing.T) {
 	s := newServer(t, wasm.Config{Slots: 1, SlotBytes: 1 << 20})
-	for _, p := range []string{"/a", "/b", "/c", "/d"} {
+	services := []string{"/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"}
+	for _, p := range services {
 		s.add(p, guests.Wat(t, "secret"))
+		s.add(p+"hello", guests.Wat(t, "hello"))
 	}
 	for range 20 {
-		for _, p := range []string{"/a", "/b", "/c", "/d"} {
+		for _, p := range services {
 			require.Equal(t, 200, s.do("POST", p, ".0123456789abcdef").StatusCode)
+			require.Equal(t, "hello from vespo\n", s.get(p+"hello").Body)
 			require.Equal(t, "clean\n", s.get(p).Body)
 		}
 	}
+	stats := s.kind.Stats()
+	require.Equal(t, 2*len(services), stats.Pools.Warm+stats.Pools.Asleep)
+	require.Equal(t, stats.Slots-stats.FreeSlots, stats.Pools.Warm)
 }
 
 // FuzzIsolation hides arbitrary secrets.
