@@ -4,7 +4,7 @@ package rewrite
 // original bytes and replaces or inserts instructions where a pass requires it.
 type bodyWriter struct {
 	w   *writer
-	bin []byte
+	bin []byte // of the body
 
 	out    code
 	copied int // offset in bin up to which the bytes were copied or replaced
@@ -28,7 +28,7 @@ type bodyWriter struct {
 
 // codeEntries returns the contents of the code section: the guest's functions, then the injected ones.
 func (w *writer) codeEntries(info *Info) ([]byte, error) {
-	b := &bodyWriter{w: w, bin: w.m.bin}
+	b := &bodyWriter{w: w}
 	entries := make([]byte, 0, w.m.codeBytes+w.m.codeBytes/8)
 	estimate := &estimator{w: w}
 	var err error
@@ -60,6 +60,7 @@ func (w *writer) codeEntries(info *Info) ([]byte, error) {
 func (b *bodyWriter) write(i int) {
 	m := b.w.m
 	b.body = &m.bodies[i]
+	b.bin = b.body.bin
 	sum := &b.body.summary
 	b.calls, b.deep = len(sum.calls) > 0 || sum.indirect, b.w.deep[i]
 	b.left = uint32(len(m.signatureOf(uint32(m.importedFuncs+i)).Params) + b.body.locals)

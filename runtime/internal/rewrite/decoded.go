@@ -34,6 +34,9 @@ func (d *Decoded) HeldBytes() int64 {
 	held := sizeOf(m.bodies) + sizeOf(m.funcs) + sizeOf(m.tables) + sizeOf(m.globals) + sizeOf(m.referenced) + sizeOf(m.refFuncs) + heldRef*len(m.refOrder)
 	for i := range m.bodies {
 		held += sizeOf(m.bodies[i].groups) + sizeOf(m.bodies[i].summary.calls)
+		if b := &m.bodies[i]; &b.bin[0] != &m.bin[0] {
+			held += sizeOf(b.bin)
+		}
 	}
 	held += sizeOf(m.types) + sizeOf(m.imports) + sizeOf(m.exports) + sizeOf(m.funcNames)
 	for _, t := range m.types {

@@ -142,6 +142,34 @@ func TestFramesOfHostileFunctions(t *testing.T) {
 			}
 			useAll(c)
 		},
+		"loops of their own": func(c *code) { // loops that are copied, each with new values of many variables
+			const loops, sets = 20, 30
+			c.block(opLoop, emptyBlock)
+			for range loops {
+				c.block(opBlock, emptyBlock)
+			}
+			c.localGet(0)
+			c.op(opBrTable, loops-1)
+			for i := range loops {
+				c.op(byte(i))
+			}
+			for i := range loops {
+				c.op(opEnd)
+				for j := range sets {
+					load(c, i+j)
+					c.localSet(uint32((i*sets+j)%n + 1))
+				}
+				c.localGet(0)
+				c.block(opIf, emptyBlock)
+				c.i32(int32(i))
+				c.localSet(0)
+				c.br(uint32(loops - i))
+				c.op(opEnd)
+				recurse(c)
+			}
+			c.op(opEnd)
+			useAll(c)
+		},
 	}
 	for name, shape := range shapes {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@
 // [Decode] reads a module, once: the result describes it, and returns an equivalent module with these changes:
 //
 //   - fuel checks and a limit on call depth
+//   - short loops of their own where Go's compiler jumps through a table
 //   - bulk memory instructions in chunks
 //   - function references from globals
 //   - a flag for refused memory growth

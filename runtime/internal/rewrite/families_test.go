@@ -218,6 +218,32 @@ var families = []family{
 		return single(0, concat(repeat(100, opI32Const, 1), repeat(n, opLoop, 1, opI32Const, 0, opBrIf, 0, opEnd), repeat(100, opDrop)),
 			Signature{many(100, I32), many(100, I32)})
 	}},
+	{"loops of their own", []int{20, 100}, func(n int) []byte { // n loops that are copied, each of which sets many variables
+		c := code{opLoop, emptyBlock}
+		for range n {
+			c.block(opBlock, emptyBlock)
+		}
+		c.localGet(0)
+		c = append(c, index(opBrTable, n-1)...)
+		for i := range n {
+			c = appendU32(c, uint32(i))
+		}
+		for i := range n {
+			c.op(opEnd)
+			for j := range 40 {
+				c = append(c, code{opI32Const, 0, opI32Load, 0, 0}...)
+				c.localSet(uint32(1 + (i+j)%50))
+			}
+			c.localGet(0)
+			c.block(opIf, emptyBlock)
+			c.i32(int32(i))
+			c.localSet(0)
+			c.br(uint32(n - i))
+			c.op(opEnd)
+		}
+		c.op(opEnd)
+		return single(51, c)
+	}},
 	{"variables that meet", []int{100, 1000}, func(n int) []byte { // n variables at the ends of 10 ifs
 		var sets, gets code
 		for i := range n {

@@ -22,7 +22,7 @@ func (b *bodyWriter) walk(in *instr) {
 
 // WorkUnit is the version of the unit of work: of all that determines how much fuel a guest takes. A change by which a
 // module takes another amount for the same execution needs a new version; TestWorkUnit fails otherwise.
-const WorkUnit = 1
+const WorkUnit = 2
 
 // units returns the fuel for a path of this cost.
 func units(cost int) int64 { return 1 + int64(min(cost, gapCost)/unitCost) }

@@ -103,8 +103,10 @@ type export struct {
 // body is a function body: its local declarations and its instructions.
 type body struct {
 	groups  []localGroup
-	locals  int  // number of declared locals
-	code    span // instructions, ending with end
+	locals  int    // number of declared locals
+	at      int    // offset of the instructions in the module
+	bin     []byte // has the instructions: the module, or code with loops of their own
+	code    span   // instructions in bin, ending with end
 	summary summary
 }
 

@@ -20,6 +20,7 @@ type scanner struct {
 	calls  []uint32    // reused; of the current function
 	dead   bool        // the instruction is unreachable
 	size   frameEstimator
+	loops  loopFinder
 }
 
 // openBlock is a block that is not closed yet.
@@ -49,15 +50,37 @@ func (m *module) readCode(r *reader) {
 		if localBudget -= b.locals; f.err == nil && localBudget < 0 {
 			f.fail(at, ErrLimit, "too many local variables in all functions together")
 		}
-		b.code = span{f.pos, f.end}
+		b.at, b.bin, b.code = f.pos, m.bin, span{f.pos, f.end}
+		budget := s.size.budget
 		s.scan(f, m.importedFuncs+i, b)
 		if f.err != nil {
 			r.err = f.err
 			return
 		}
+		s.giveLoops(m.importedFuncs+i, b, budget)
 	}
 	m.leastBytes = max(limitMerges.leastBytes(limitMerges.of(len(m.bin))-int64(s.size.budget)),
 		limitLocals.leastBytes(limitLocals.of(len(m.bin))-int64(localBudget)))
+}
+
+// giveLoops replaces a function that was scanned by one with loops of their own, unless that is too large. budget is what was
+// left before the scan.
+func (s *scanner) giveLoops(function int, b *body, budget int) {
+	code := s.loops.find(b.bin, b.code)
+	if code == nil {
+		return
+	}
+	kept := s.size.budget
+	s.size.budget = budget
+	looped := *b
+	looped.bin, looped.code, looped.summary = code, span{0, len(code)}, summary{}
+	r := &reader{bin: code, end: len(code)}
+	s.scan(r, function, &looped)
+	if r.err != nil {
+		s.size.budget = kept
+		return
+	}
+	*b = looped
 }
 
 // locals reads the declarations of a function's local variables.

@@ -77,7 +77,7 @@ func (w *writer) addCost(total *Cost, function, bytes int, c Cost) error {
 	refuse := func(what string, format string, cost, limit int64) error {
 		return &Error{
 			Kind:   ErrLimit,
-			Offset: w.m.bodies[function-w.m.importedFuncs].code.from,
+			Offset: w.m.bodies[function-w.m.importedFuncs].at,
 			Detail: fmt.Sprintf(
 				"%s %s: estimated "+format+", the limit is "+format+": split the function, or build with -Os", w.m.describe(function), what, cost, limit),
 		}

@@ -139,6 +139,15 @@ func TestWorkUnit(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Equal(t, c.want, h.total(), name)
 	}
+	o := options()
+	o.FuelSlice = unlimited
+	h := newWorkHost(t, wazero.NewRuntimeConfig(), dispatched(
+		concat(loopBegin, jumpTo(2, 2)),
+		loopBody,
+		concat(loopMore, code{opIf, emptyBlock}, jumpTo(1, 1), code{opEnd, opBr, 1})), o, nil)
+	_, err := call(h.module, "f", 1000)
+	require.NoError(t, err)
+	assert.Equal(t, int64(1001), h.total(), "loop of additions in the form of Go's")
 	var all []int64
 	for seed := range uint64(8) {
 		bin, sigs := generate(seed)
@@ -150,5 +159,5 @@ func TestWorkUnit(t *testing.T) {
 		}
 		all = append(all, h.total())
 	}
-	assert.Equal(t, []int64{5019, 3838, 1871, 2514, 3087, 3519, 1020, 524476}, all, "random programs")
+	assert.Equal(t, []int64{5019, 3590, 1871, 2514, 3087, 3519, 1020, 524476}, all, "random programs")
 }

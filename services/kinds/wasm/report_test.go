@@ -35,7 +35,7 @@ func TestReportsOfGuests(t *testing.T) {
 			require.NoError(t, err)
 			report := a.Trailer.Get("Vespo-Report")
 			require.Contains(t, report, `outcome="`+c.outcome+`"`, "%d %s", i, a.Body)
-			require.Regexp(t, `start="(warm|restored|cold)", work=\d+, work_unit=1, guest_us=\d+, .*peak_bytes=\d+`, report)
+			require.Regexp(t, `start="(warm|restored|cold)", work=\d+, work_unit=2, guest_us=\d+, .*peak_bytes=\d+`, report)
 			require.NotContains(t, a.Body, "secret")
 			require.NotContains(t, a.Body, "Vespo")
 			require.NotContains(t, a.Body, "vespo-")
