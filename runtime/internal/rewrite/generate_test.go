@@ -293,11 +293,12 @@ func (g *generator) branch(c *code, depth int) {
 		}
 	case 2:
 		c.block(opBlock, emptyBlock)
-		c.block(opBlock, emptyBlock)
-		g.value(c, I32, 1)
-		c.op(opBrTable, 2, 0, 1, 0, opEnd)
-		g.statement(c, depth)
-		c.op(opEnd)
+		g.inside(c, nil, func() {
+			c.block(opBlock, emptyBlock)
+			g.value(c, I32, 1)
+			c.op(opBrTable, 2, 0, 1, 0, opEnd)
+			g.statement(c, depth)
+		})
 	}
 }
 
