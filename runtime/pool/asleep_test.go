@@ -199,12 +199,14 @@ func TestUnusedInstancesOfBusyPoolsAreReclaimedFirst(t *testing.T) {
 	}
 	for _, in := range all {
 		busy.Release(in, true)
+		gather([]*Pool{busy})
 	}
 	others := []*Pool{f.pool(t, false), f.pool(t, false), f.pool(t, false)}
 	for range 3 {
 		for _, p := range others {
 			useAll(t, p)
 			useAll(t, busy)
+			gather([]*Pool{p, busy}) // so that the instance used last is used next, wherever the test runs
 		}
 	}
 	for left := 2; left >= 1; left-- {

@@ -33,8 +33,10 @@ func serve(t *testing.T, key string, doc static.Document, files map[string]strin
 	t.Helper()
 	top := t.TempDir()
 	s := &site{t: t, key: key, dir: filepath.Join(top, "www")}
+	now := time.Now() // of all files: a compressed one of an earlier second than the plain one is not used
 	for name, content := range files {
 		s.write(name, content)
+		s.date(name, now.Add(-time.Hour))
 	}
 	require.NoError(t, os.MkdirAll(s.dir, 0o755))
 	s.Server = servicetest.New(t, servicetest.Config{Deploy: deploy.Config{RetireAfter: 1}})
@@ -68,7 +70,13 @@ func (s *site) write(name, content string) {
 
 func (s *site) age(name string, age time.Duration) {
 	s.t.Helper()
-	at := time.Now().Add(-age).Truncate(time.Second)
+	s.date(name, time.Now().Add(-age))
+}
+
+// date sets the modification time of a file, in whole seconds.
+func (s *site) date(name string, at time.Time) {
+	s.t.Helper()
+	at = at.Truncate(time.Second)
 	require.NoError(s.t, os.Chtimes(filepath.Join(s.dir, filepath.FromSlash(name)), at, at))
 }
 
