@@ -43,10 +43,22 @@ func TestCodeStaysWithoutAddressSpace(t *testing.T) {
 	goruntime.KeepAlive(make([]byte, 64<<20))
 	goruntime.GC() // the heap has free space now, and need not grow
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_AS, &none))
-	_, err := e.Compile(t.Context(), d, stateOptions)
+	enforced := !maps()
+	m, err := e.Compile(t.Context(), d, stateOptions)
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_AS, &before))
+	if !enforced {
+		require.NoError(t, err)
+		require.NoError(t, m.Close(t.Context()))
+		t.Skip("the limit of the address space is not enforced here, as under QEMU")
+	}
 	require.ErrorIs(t, err, syscall.ENOMEM)
 	require.Len(t, cacheFiles(t, dir), 1)
 	useState(t, e)
 	require.EqualValues(t, 1, e.Stats().Code.Misses, "compiled once")
+}
+
+// maps reports whether memory can be mapped.
+func maps() bool {
+	b, err := syscall.Mmap(-1, 0, 1<<20, syscall.PROT_READ, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	return err == nil && syscall.Munmap(b) == nil
 }
