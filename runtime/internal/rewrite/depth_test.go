@@ -144,15 +144,7 @@ func TestFramesOfHostileFunctions(t *testing.T) {
 		},
 		"loops of their own": func(c *code) { // loops that are copied, each with new values of many variables
 			const loops, sets = 20, 30
-			c.block(opLoop, emptyBlock)
-			for range loops {
-				c.block(opBlock, emptyBlock)
-			}
-			c.localGet(0)
-			c.op(opBrTable, loops-1)
-			for i := range loops {
-				c.op(byte(i))
-			}
+			*c = append(*c, dispatchHead(loops, 0)...)
 			for i := range loops {
 				c.op(opEnd)
 				for j := range sets {

@@ -219,15 +219,7 @@ var families = []family{
 			Signature{many(100, I32), many(100, I32)})
 	}},
 	{"loops of their own", []int{20, 100}, func(n int) []byte { // n loops that are copied, each of which sets many variables
-		c := code{opLoop, emptyBlock}
-		for range n {
-			c.block(opBlock, emptyBlock)
-		}
-		c.localGet(0)
-		c = append(c, index(opBrTable, n-1)...)
-		for i := range n {
-			c = appendU32(c, uint32(i))
-		}
+		c := dispatchHead(n, 0)
 		for i := range n {
 			c.op(opEnd)
 			for j := range 40 {

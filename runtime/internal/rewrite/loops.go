@@ -41,17 +41,13 @@ type loopFinder struct {
 	labels []headLabel
 	tables []*headTable // reused
 	used   int          // number of tables of the function
-	jump   constantJump
-	head   headStage
-	loop   int    // index of the label of the loop that may be a dispatch loop
-	local  uint32 // operand of local.get
-	room   int    // bytes that copies may still add
+	heads  dispatchFinder
+	room   int // bytes that copies may still add
 }
 
 // headLabel is an open block.
 type headLabel struct {
-	at    int // offset of the instruction that opened it, which identifies it
-	op    uint16
+	at    int  // offset of the instruction that opened it, which identifies it
 	plain bool // without parameters and results
 	head  int  // of a block in front of a table: index of its loop's label plus one
 	table *headTable
@@ -59,10 +55,9 @@ type headLabel struct {
 
 // headTable is the table of a dispatch loop.
 type headTable struct {
-	pc      uint32
-	targets []jumpTarget
-	first   int   // index of the label of the first block in front of the table
-	starts  []int // by these blocks: offset of the code behind it; 0 while it is open
+	jumpTable
+	first  int   // index of the label of the first block in front of the table
+	starts []int // by these blocks: offset of the code behind it; 0 while it is open
 }
 
 // start returns the offset of the code that a jump leads to. ok is false if that is ahead.
@@ -74,45 +69,19 @@ func (t *headTable) start(to jumpTarget) (at int, ok bool) {
 	return at, at > 0
 }
 
-// constantJump recognises the assignment of a constant to a local variable in front of a branch.
-type constantJump struct {
-	stage jumpStage
-	value uint32
-	pc    uint32
-}
-
-func (j *constantJump) follow(bin []byte, end int, in *instr) {
-	switch {
-	case in.op == opI32Const:
-		operand := reader{bin: bin, pos: in.operands, end: end}
-		j.stage, j.value = jumpConst, uint32(operand.signed(32))
-	case in.op == opLocalSet && j.stage == jumpConst:
-		j.stage, j.pc = jumpSet, in.x
-	case in.op == opBr && j.stage == jumpSet: // the caller reads this state
-	default:
-		j.stage = jumpNone
-	}
-}
-
-// target returns what a branch to a loop with a table selects. ok is false if that is not known.
-func (j *constantJump) target(t *headTable) (to jumpTarget, ok bool) {
-	if j.stage != jumpSet || t == nil || t.pc != j.pc {
-		return jumpTarget{}, false
-	}
-	return t.targets[min(int64(j.value), int64(len(t.targets)-1))], true
-}
-
 // find returns the code with short loops of their own, or nil if there are none. The code must have been scanned without errors.
 func (f *loopFinder) find(bin []byte, code span) []byte {
 	f.bin, f.out, f.copied = bin, nil, code.from
-	f.labels = append(f.labels[:0], headLabel{op: opBlock})
-	f.jump, f.head, f.used = constantJump{}, headNone, 0
+	f.labels = append(f.labels[:0], headLabel{})
+	f.heads, f.used = dispatchFinder{}, 0
 	f.room = code.to - code.from
 	r := &reader{bin: bin, pos: code.from, end: code.to}
 	var in instr
 	for r.pos < r.end {
 		r.next(&in)
-		f.recognise(r, &in)
+		if f.heads.follow(r, &in, len(f.labels)) {
+			f.table(r, &in)
+		}
 		switch in.op {
 		case opBlock, opLoop, opIf:
 			f.open(&in)
@@ -128,40 +97,19 @@ func (f *loopFinder) find(bin []byte, code span) []byte {
 	return append(f.out, bin[f.copied:code.to]...)
 }
 
-// recognise must be called with each instruction, before its label, if any, is opened.
-func (f *loopFinder) recognise(r *reader, in *instr) {
-	switch {
-	case in.op == opLoop:
-		f.head, f.loop = headBlocks, len(f.labels)
-	case in.op == opBlock && f.head == headBlocks:
-	case in.op == opLocalGet && f.head == headBlocks:
-		f.head, f.local = headLocal, in.x
-	case in.op == opBrTable && f.head == headLocal:
-		f.table(r, in)
-		f.head = headNone
-	default:
-		f.head = headNone
-	}
-	f.jump.follow(f.bin, r.pos, in)
-}
-
 // table notes the table of a loop and the blocks in front of it. All of these must be without parameters and results, so that the
 // operand stack is the same at all of their ends.
 func (f *loopFinder) table(r *reader, in *instr) {
-	for _, l := range f.labels[f.loop:] {
+	loop := f.heads.loop
+	for _, l := range f.labels[loop:] {
 		if !l.plain {
 			return
 		}
 	}
 	t := f.newTable()
-	t.pc, t.first = f.local, f.loop+1
-	targets := reader{bin: f.bin, pos: in.operands, end: r.pos}
-	targets.u32()
-	for targets.more() {
-		place := len(f.labels) - 1 - int(targets.u32())
-		t.targets = append(t.targets, jumpTarget{place, f.labels[place].at})
-	}
-	f.labels[f.loop].table = t
+	t.first = loop + 1
+	t.read(r, in, f.heads.local, len(f.labels), func(place int) int { return f.labels[place].at })
+	f.labels[loop].table = t
 	for i := t.first; i < len(f.labels); i++ {
 		f.labels[i].head = t.first
 		t.starts = append(t.starts, 0)
@@ -174,12 +122,12 @@ func (f *loopFinder) newTable() *headTable {
 	}
 	t := f.tables[f.used]
 	f.used++
-	t.targets, t.starts = t.targets[:0], t.starts[:0]
+	t.starts = t.starts[:0]
 	return t
 }
 
 func (f *loopFinder) open(in *instr) {
-	f.labels = append(f.labels, headLabel{at: in.at, op: in.op, plain: in.blockType == emptyBlock-0x80})
+	f.labels = append(f.labels, headLabel{at: in.at, plain: in.blockType == emptyBlock-0x80})
 }
 
 func (f *loopFinder) end(r *reader) {
@@ -194,8 +142,10 @@ func (f *loopFinder) end(r *reader) {
 // branch puts a copy of a loop in the place of the jump that closes it.
 func (f *loopFinder) branch(r *reader, in *instr) {
 	t := f.labels[len(f.labels)-1-int(in.x)].table
-	to, ok := f.jump.target(t)
-	f.jump.stage = jumpNone
+	if t == nil {
+		return
+	}
+	to, ok := t.target(f.heads.jump)
 	if !ok {
 		return
 	}
@@ -267,7 +217,7 @@ func (c *loopCopy) each(visit func(r *reader, in *instr) bool) bool {
 	var in instr
 	for r.pos < r.end {
 		r.next(&in)
-		c.jump.follow(r.bin, r.pos, &in)
+		c.jump.follow(r, &in)
 		if !visit(r, &in) {
 			return false
 		}
@@ -316,7 +266,7 @@ func (c *loopCopy) dispatched(in *instr) (to jumpTarget, ok bool) {
 	if label >= len(labels) || labels[label].table != c.table {
 		return jumpTarget{}, false
 	}
-	return c.jump.target(c.table)
+	return c.table.target(c.jump)
 }
 
 // leaves reports whether the end of the loop leads to where the jump is not taken: out of at most one block, which ends
@@ -347,7 +297,7 @@ func (c *loopCopy) copyCode() {
 		if int(in.x) >= len(c.inner) && below < c.last {
 			to += 1 + uint32(len(closed))
 		}
-		if target, ok := c.dispatched(in); ok && in.op == opBr {
+		if target, ok := c.dispatched(in); ok {
 			switch {
 			case target.id == c.first.id:
 				to = uint32(len(c.inner) + c.base - c.last)

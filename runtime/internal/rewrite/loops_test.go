@@ -15,20 +15,21 @@ const (
 	loopI
 )
 
+// dispatchHead begins a loop with n blocks in front of a table, which selects one of them by a local variable.
+func dispatchHead(n int, pc uint32) code {
+	c := concat(code{opLoop, emptyBlock}, repeat(n, opBlock, emptyBlock))
+	c.localGet(pc)
+	c = append(c, index(opBrTable, n-1)...)
+	for i := range n {
+		c = appendU32(c, uint32(i))
+	}
+	return c
+}
+
 // dispatched returns a module with the function "f" in the form of Go's: a loop with a table in front of segments of code. In
 // the i-th of n segments, label n-1-i is the loop, and the next one leaves it.
 func dispatched(segments ...code) []byte {
-	n := len(segments)
-	c := code{opBlock, emptyBlock, opLoop, emptyBlock}
-	for range segments {
-		c.block(opBlock, emptyBlock)
-	}
-	c.localGet(loopPC)
-	c.op(opBrTable, byte(n))
-	for i := range n {
-		c.op(byte(i))
-	}
-	c.op(byte(n - 1))
+	c := concat(code{opBlock, emptyBlock}, dispatchHead(len(segments), loopPC))
 	for _, s := range segments {
 		c.op(opEnd)
 		c = append(c, s...)
