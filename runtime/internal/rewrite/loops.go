@@ -1,7 +1,5 @@
 package rewrite
 
-import "slices"
-
 // Go's compiler emits each backward jump, too, as a jump through the table of a function's only loop (dispatch.go). So the
 // shortest loop of a program passes the table, and the merge of all variables of the function, in each iteration. If the code
 // of a loop is short, a copy of it becomes a loop of WebAssembly at the place of the backward jump:
@@ -286,7 +284,7 @@ func (c *loopCopy) leaves(r *reader) bool {
 
 // copyCode writes the code, with the labels that it has in the loop.
 func (c *loopCopy) copyCode() {
-	closed := slices.Clone(c.inner) // the blocks open at the jump
+	open := uint32(len(c.inner)) // blocks of the code at the jump
 	bin, copied := c.finder.bin, c.start
 	c.each(func(r *reader, in *instr) bool {
 		if in.op != opBr && in.op != opBrIf {
@@ -295,7 +293,7 @@ func (c *loopCopy) copyCode() {
 		to := in.x
 		below := c.base - 1 - (int(in.x) - len(c.inner)) // place of a label that is not in the code
 		if int(in.x) >= len(c.inner) && below < c.last {
-			to += 1 + uint32(len(closed))
+			to += 1 + open
 		}
 		if target, ok := c.dispatched(in); ok {
 			switch {
