@@ -133,7 +133,7 @@ func TestBlockedOutput(t *testing.T) {
 		require.NoError(t, err)
 	}
 	p.request(t, "/chatty", 100)
-	p.request(t, "/hello", 2000)
+	p.request(t, "/hello?"+strings.Repeat("q", 1900), 5000) // records of 10 MiB
 	require.Regexp(t, `"dropped_records":[1-9]`, p.health(t))
 
 	read := make(chan int)

@@ -80,8 +80,7 @@ func (f *Failures) Listen(rec *Record) {
 		f.mu.Lock()
 		f.stats.Host++
 		f.mu.Unlock()
-		var fields [maxFields]slog.Attr
-		f.logger.LogAttrs(context.Background(), slog.LevelError, Message, appendFields(fields[:0], rec)...)
+		f.logger.LogAttrs(context.Background(), slog.LevelError, Message, attrsOf(rec)...)
 		return
 	}
 	service, message := rec.Service, MessageFailed

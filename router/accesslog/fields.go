@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 )
 
 // The field names of a log line. They are stable: fields are never renamed and keep their unit, but new ones
@@ -76,89 +75,118 @@ func (rec *Record) Level() slog.Level {
 	}
 }
 
-// maxFields is the most fields that appendFields adds.
-const maxFields = 32
-
-func appendFields(fields []slog.Attr, rec *Record) []slog.Attr {
-	fields = append(fields,
-		slog.String(FieldRequestID, rec.RequestID),
-		slog.String(FieldMethod, printable(rec.Method, maxMethodBytes)),
-		slog.String(FieldHost, printable(rec.Host, maxHostBytes)),
-		slog.String(FieldURI, printable(rec.URI, maxURIBytes)),
-		slog.String(FieldProto, rec.Proto),
-		slog.String(FieldRemote, rec.Remote),
-		slog.String(FieldUserAgent, printable(rec.UserAgent, maxUserAgentBytes)),
-		slog.Int(FieldStatus, rec.Status),
-		slog.String(FieldOutcome, string(rec.Outcome)),
-		slog.Int64(FieldBytesIn, rec.BytesIn),
-		slog.Int64(FieldBytesOut, rec.BytesOut),
-		microseconds(FieldTTFB, rec.TTFB),
-		microseconds(FieldTTLB, rec.TTLB),
-		microseconds(FieldQueueWait, rec.QueueWait),
-	)
-	return appendOptional(fields, rec)
+// field is the name of a field, and how it begins in each format.
+type field struct {
+	name  string
+	begin [2]string // by asJSON and asText
 }
 
-func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
-	if rec.Peer != rec.Remote && rec.Peer != "" {
-		fields = append(fields, slog.String(FieldPeer, rec.Peer))
+func named(name string) *field {
+	return &field{name, [2]string{`,"` + name + `":`, " " + name + "="}}
+}
+
+var (
+	requestID     = named(FieldRequestID)
+	traceID       = named(FieldTraceID)
+	method        = named(FieldMethod)
+	host          = named(FieldHost)
+	uri           = named(FieldURI)
+	proto         = named(FieldProto)
+	remote        = named(FieldRemote)
+	userAgent     = named(FieldUserAgent)
+	peer          = named(FieldPeer)
+	status        = named(FieldStatus)
+	outcome       = named(FieldOutcome)
+	bytesIn       = named(FieldBytesIn)
+	bytesOut      = named(FieldBytesOut)
+	ttfb          = named(FieldTTFB)
+	ttlb          = named(FieldTTLB)
+	queueWait     = named(FieldQueueWait)
+	bodyWait      = named(FieldBodyWait)
+	service       = named(FieldService)
+	prefix        = named(FieldPrefix)
+	version       = named(FieldVersion)
+	number        = named(FieldNumber)
+	generation    = named(FieldGeneration)
+	start         = named(FieldStart)
+	cached        = named(FieldCache)
+	guestTime     = named(FieldGuestTime)
+	work          = named(FieldWork)
+	snapshotBytes = named(FieldSnapshotBytes)
+	dirtyBytes    = named(FieldDirtyBytes)
+	peakBytes     = named(FieldPeakBytes)
+	kvOperations  = named(FieldKVOperations)
+	failure       = named(FieldErr)
+	stack         = named(FieldStack)
+)
+
+// fieldsOf passes the fields of a record to an encoder.
+func fieldsOf(rec *Record, to *encoder) {
+	to.word(requestID, rec.RequestID)
+	to.word(method, printable(rec.Method, maxMethodBytes))
+	to.word(host, printable(rec.Host, maxHostBytes))
+	to.word(uri, printable(rec.URI, maxURIBytes))
+	to.word(proto, rec.Proto)
+	to.word(remote, rec.Remote)
+	to.word(userAgent, printable(rec.UserAgent, maxUserAgentBytes))
+	to.signed(status, int64(rec.Status))
+	to.word(outcome, string(rec.Outcome))
+	to.signed(bytesIn, rec.BytesIn)
+	to.signed(bytesOut, rec.BytesOut)
+	to.signed(ttfb, rec.TTFB.Microseconds())
+	to.signed(ttlb, rec.TTLB.Microseconds())
+	to.signed(queueWait, rec.QueueWait.Microseconds())
+	if rec.Peer != rec.Remote {
+		optionalWord(to, peer, rec.Peer)
 	}
-	for _, f := range [...]struct{ name, value string }{
-		{FieldTraceID, rec.TraceID},
-		{FieldService, rec.Service},
-		{FieldPrefix, rec.Prefix},
-		{FieldVersion, rec.Version},
-		{FieldStart, string(rec.Start)},
-		{FieldCache, string(rec.Cache)},
-	} {
-		if f.value != "" {
-			fields = append(fields, slog.String(f.name, f.value))
-		}
-	}
-	for _, f := range [...]struct {
-		name  string
-		value int64
-	}{
-		{FieldSnapshotBytes, rec.SnapshotBytes},
-		{FieldDirtyBytes, rec.DirtyBytes},
-		{FieldPeakBytes, rec.PeakBytes},
-		{FieldWork, rec.Work},
-		{FieldKVOperations, int64(rec.KVOperations)},
-	} {
-		if f.value != 0 {
-			fields = append(fields, slog.Int64(f.name, f.value))
-		}
-	}
+	optionalWord(to, traceID, rec.TraceID)
+	optionalWord(to, service, rec.Service)
+	optionalWord(to, prefix, rec.Prefix)
+	optionalWord(to, version, rec.Version)
+	optionalWord(to, start, string(rec.Start))
+	optionalWord(to, cached, string(rec.Cache))
+	optional(to, snapshotBytes, rec.SnapshotBytes)
+	optional(to, dirtyBytes, rec.DirtyBytes)
+	optional(to, peakBytes, rec.PeakBytes)
+	optional(to, work, rec.Work)
+	optional(to, kvOperations, int64(rec.KVOperations))
 	if rec.Number != 0 {
-		fields = append(fields, slog.Uint64(FieldNumber, rec.Number))
+		to.unsigned(number, rec.Number)
 	}
 	if rec.Generation != 0 {
-		fields = append(fields, slog.Uint64(FieldGeneration, rec.Generation))
+		to.unsigned(generation, rec.Generation)
 	}
 	if rec.BodyWait != 0 {
-		fields = append(fields, microseconds(FieldBodyWait, rec.BodyWait))
+		to.signed(bodyWait, rec.BodyWait.Microseconds())
 	}
 	if rec.GuestTime != 0 {
-		fields = append(fields, microseconds(FieldGuestTime, rec.GuestTime))
+		to.signed(guestTime, rec.GuestTime.Microseconds())
 	}
 	if rec.Err != nil {
-		fields = append(fields, slog.String(FieldErr, printable(rec.Err.Error(), maxErrBytes)))
-		fields = appendStack(fields, rec.Err)
+		to.word(failure, printable(rec.Err.Error(), maxErrBytes))
+		passStack(to, rec.Err)
 	}
-	return fields
 }
 
-// appendStack adds the stack trace of a panic in the host. It is not passed through
+func optionalWord(to *encoder, f *field, value string) {
+	if value != "" {
+		to.word(f, value)
+	}
+}
+
+func optional(to *encoder, f *field, value int64) {
+	if value != 0 {
+		to.signed(f, value)
+	}
+}
+
+// passStack passes the stack trace of a panic in the host. It is not passed through
 // printable: a stack keeps its line breaks, which slog's handlers escape.
-func appendStack(fields []slog.Attr, err error) []slog.Attr {
+func passStack(to *encoder, err error) {
 	var panicked interface{ Stack() []byte }
 	if !errors.As(err, &panicked) {
-		return fields
+		return
 	}
-	stack := panicked.Stack()
-	return append(fields, slog.String(FieldStack, string(stack[:min(len(stack), maxStackBytes)])))
-}
-
-func microseconds(name string, d time.Duration) slog.Attr {
-	return slog.Int64(name, d.Microseconds())
+	trace := panicked.Stack()
+	to.word(stack, string(trace[:min(len(trace), maxStackBytes)]))
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -44,18 +42,9 @@ func AppendJSON(line []byte, rec *Record) []byte {
 	line = append(line, `","level":"`...)
 	line = append(line, rec.Level().String()...)
 	line = append(line, `","msg":"`+Message+`"`...)
-	var fields [maxFields]slog.Attr
-	for _, f := range appendFields(fields[:0], rec) {
-		line = append(line, ',', '"')
-		line = append(line, f.Key...)
-		line = append(line, '"', ':')
-		if f.Value.Kind() == slog.KindString {
-			line = AppendJSONString(line, f.Value.String())
-		} else {
-			line = appendNumber(line, f.Value)
-		}
-	}
-	return append(line, '}')
+	to := encoder{format: asJSON, line: line}
+	fieldsOf(rec, &to)
+	return append(to.line, '}')
 }
 
 func appendText(line []byte, rec *Record) []byte {
@@ -64,37 +53,15 @@ func appendText(line []byte, rec *Record) []byte {
 	line = append(line, " level="...)
 	line = append(line, rec.Level().String()...)
 	line = append(line, " msg="+Message...)
-	var fields [maxFields]slog.Attr
-	for _, f := range appendFields(fields[:0], rec) {
-		line = append(line, ' ')
-		line = append(line, f.Key...)
-		line = append(line, '=')
-		switch s := f.Value; {
-		case s.Kind() != slog.KindString:
-			line = appendNumber(line, s)
-		case isWord(s.String()):
-			line = append(line, s.String()...)
-		default:
-			line = strconv.AppendQuote(line, s.String())
-		}
-	}
-	return line
-}
-
-// appendNumber appends a value of a field that is not a string.
-func appendNumber(line []byte, v slog.Value) []byte {
-	if v.Kind() == slog.KindUint64 {
-		return strconv.AppendUint(line, v.Uint64(), 10)
-	}
-	return strconv.AppendInt(line, v.Int64(), 10)
+	to := encoder{format: asText, line: line}
+	fieldsOf(rec, &to)
+	return to.line
 }
 
 // AppendJSONString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
 func AppendJSONString(line []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] >= 0x7f || s[i] == '"' || s[i] == '\\' {
-			return appendOddJSONString(line, s)
-		}
+	if traitsOf(s)&(unprintable|escaped) != 0 {
+		return appendOddJSONString(line, s)
 	}
 	line = append(line, '"')
 	line = append(line, s...)
@@ -111,7 +78,10 @@ func appendOddJSONString(line []byte, s string) []byte {
 
 // isWord reports whether the text format has s without quotes.
 func isWord(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r == ' ' || r == '"' || r == '=' || r == utf8.RuneError || !unicode.IsPrint(r)
-	})
+	if has := traitsOf(s); has&quoted != 0 || s == "" {
+		return false
+	} else if has&unprintable == 0 {
+		return true
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) })
 }

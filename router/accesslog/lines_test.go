@@ -19,7 +19,7 @@ import (
 func bySlog(t testing.TB, handler func(io.Writer, *slog.HandlerOptions) slog.Handler, rec *Record) string {
 	var out bytes.Buffer
 	r := slog.NewRecord(rec.Ended(), rec.Level(), Message, 0)
-	r.AddAttrs(appendFields(nil, rec)...)
+	r.AddAttrs(attrsOf(rec)...)
 	require.NoError(t, handler(&out, nil).Handle(context.Background(), r))
 	return out.String()
 }
@@ -107,7 +107,7 @@ func BenchmarkLines(b *testing.B) {
 	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
 	for name, listener := range map[string]Listener{
 		"slog": func(rec *Record) {
-			logger.LogAttrs(context.Background(), slog.LevelInfo, Message, appendFields(make([]slog.Attr, 0, maxFields), rec)...)
+			logger.LogAttrs(context.Background(), slog.LevelInfo, Message, attrsOf(rec)...)
 		},
 		"json":   JSON(io.Discard),
 		"text":   Text(io.Discard),

@@ -40,11 +40,37 @@ func truncate(s string, maxBytes int) string {
 	return s[:end] + ellipsis
 }
 
-func isPlain(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] >= 0x7f {
-			return false
+func isPlain(s string) bool { return traitsOf(s)&unprintable == 0 }
+
+// traits are what a format must know of a text before it takes it as it is.
+type traits uint8
+
+const (
+	unprintable traits = 1 << iota // has a byte that is not printable ASCII
+	escaped                        // has one that JSON escapes
+	quoted                         // has one for which the text format needs quotes
+)
+
+var traitsOfBytes = func() (all [256]traits) {
+	for b := range all {
+		switch {
+		case b < ' ' || b > '~':
+			all[b] = unprintable
+		case b == '"':
+			all[b] = escaped | quoted
+		case b == '\\':
+			all[b] = escaped
+		case b == ' ' || b == '=':
+			all[b] = quoted
 		}
 	}
-	return true
+	return all
+}()
+
+// traitsOf returns the traits of all bytes of s.
+func traitsOf(s string) (t traits) {
+	for i := range len(s) {
+		t |= traitsOfBytes[s[i]]
+	}
+	return t
 }

@@ -11,13 +11,13 @@ import (
 // Limits of a Writer.
 const (
 	// LimitBytes is the most bytes that wait to be written, not counting the batch that is being written.
-	LimitBytes = 1 << 20
+	LimitBytes = 8 << 20
 	// GatherTime is how long lines written by Gather wait for further lines.
 	GatherTime = 10 * time.Millisecond
 	// NoticeInterval is the least time between two calls of Stalled, and of Resumed.
 	NoticeInterval = 10 * time.Second
 
-	gatherBytes = 32 << 10  // this many bytes do not wait for more
+	gatherBytes = 64 << 10  // this many bytes do not wait for more
 	pieceBytes  = 64 << 10  // most bytes of one write, up to the end of a line
 	keepBytes   = 256 << 10 // most capacity of a buffer that is reused
 	firstRetry  = 10 * time.Millisecond

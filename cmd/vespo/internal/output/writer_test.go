@@ -130,9 +130,10 @@ func TestBlockedFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := &file{blocked: make(chan struct{})}, &notices{}
 		w := Open(f, n.config())
-		line := append(bytes.Repeat([]byte("x"), 1023), '\n')
+		const size = 4 << 10
+		const lines = 3 * LimitBytes / size
+		line := append(bytes.Repeat([]byte("x"), size-1), '\n')
 		begin := time.Now()
-		const lines = 3000
 		for range lines {
 			w.Write(line)
 			synctest.Wait()

@@ -127,7 +127,7 @@ Every bound of a server: its default, its flag, and what happens when it acts. T
 | what services cost, by hour: 400 days, 1 GiB, and 100,000 rows of an answer | [usage](usage.md#sums-of-services) |
 | requests and answers of queues, of functions | [queues](queue.md), [functions](functions.md#requests-and-answers) |
 | accepted events of functions: 10,000 and 256 MiB, of which one function has at most three quarters | [events](functions.md#events) |
-| records of the log that wait for a slow reader: 1 MiB | [when the output is blocked](operations.md#when-the-output-is-blocked) |
+| records of the log that wait for a slow reader: 8 MiB | [when the output is blocked](operations.md#when-the-output-is-blocked) |
 | rate of requests to a service: none unless it has a ` + "`--rate`" + `; clients whose rate is counted: 65,536 of a service, 1,048,576 of all, of some 100 bytes each | [rate limits](rate-limits.md) |
 | length of a path: 8 KiB; fields of a header: 256 | [problems](operations.md#problems) |
 | services of a server | no bound. Unused ones release their memory (` + "`--idle`" + `) |
