@@ -21,3 +21,8 @@ func Own(err error) bool {
 	}
 	return false
 }
+
+// NoSpace reports whether err means that a disk, or a user's quota on it, is full. It includes quotas of inodes.
+func NoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

@@ -23,3 +23,13 @@ func TestOwn(t *testing.T) {
 		require.False(t, Own(other))
 	}
 }
+
+func TestNoSpace(t *testing.T) {
+	write := func(errno syscall.Errno) error { return &os.PathError{Op: "write", Path: "/data/x", Err: errno} }
+	for _, full := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
+		require.True(t, NoSpace(fmt.Errorf("keep: %w", write(full))))
+	}
+	for _, other := range []error{nil, write(syscall.EROFS), write(syscall.EIO), errors.New("no space left on device")} {
+		require.False(t, NoSpace(other))
+	}
+}

@@ -40,7 +40,20 @@ func (b *Blobs) Put(ctx context.Context, d registry.Digest, blob []byte) error {
 	case !errors.Is(err, registry.ErrBlobMissing):
 		return err
 	}
-	return b.files.Write(blobName(d), blob)
+	err := b.files.Write(blobName(d), blob)
+	if errors.Is(err, fs.ErrNotExist) && b.mend() == nil {
+		err = b.files.Write(blobName(d), blob)
+	}
+	return err
+}
+
+// mend makes the directory of the blobs anew, so that services whose modules were removed with it can be deployed again. It does
+// not make that of the store, which may be on a disk that is not mounted any more.
+func (b *Blobs) mend() error {
+	if _, err := b.fs.ReadDir("."); err != nil {
+		return err
+	}
+	return b.fs.MkdirAll(blobDir)
 }
 
 // Get reads a blob and checks it against its digest. A corrupt one stays in place.

@@ -309,3 +309,25 @@ func TestStateThatCannotBeReadBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, state, again.State)
 }
+
+// A removed directory of blobs is made anew for the next one, but not that of the store: its disk may not be mounted any more.
+func TestRemovedBlobDirectoryIsMadeAnew(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	reg, _, end := opened(t, dir)
+	defer end()
+	blob := []byte("module")
+	put := func() error {
+		_, release, err := reg.PutBlob(t.Context(), blob)
+		if err == nil {
+			release()
+		}
+		return err
+	}
+	require.NoError(t, put())
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "blobs")))
+	require.NoError(t, put())
+	require.FileExists(t, blobPath(dir, registry.DigestOf(blob)))
+	require.NoError(t, os.Rename(dir, dir+"2"))
+	require.ErrorIs(t, put(), os.ErrNotExist)
+	require.NoDirExists(t, dir)
+}

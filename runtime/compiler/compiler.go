@@ -16,12 +16,13 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/vespo-dev/vespo/internal/scarce"
 )
 
 // Features are the WebAssembly features available to modules. Parent and child use the same set.
@@ -251,7 +252,7 @@ func compileError(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case scarce.NoSpace(err):
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	case errors.As(err, &path), errors.As(err, &link):
 		return fmt.Errorf("compiler: %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	goruntime "runtime"
 	"syscall"
@@ -46,6 +47,9 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module, stub []
 	goruntime.LockOSThread() // Pdeathsig is sent when the thread that started the child exits
 	defer goruntime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
+		if _, gone := os.Lstat(dir); gone != nil { // the system names the program, which is there
+			return fmt.Errorf("compiler: %w", gone)
+		}
 		return notStarted(err)
 	}
 	c.cfg.Log.Debug("compiling a module", slog.Int("bytes", len(module)), slog.Int("pid", cmd.Process.Pid))

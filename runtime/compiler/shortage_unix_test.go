@@ -3,6 +3,8 @@
 package compiler
 
 import (
+	"io/fs"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -23,4 +25,13 @@ func TestNoUnboundedCompilationWithoutDescriptors(t *testing.T) {
 	release()
 	_, err = c.Compile(t.Context(), dir, module, nil)
 	require.NoError(t, err)
+}
+
+// A directory that was removed meanwhile looks like a program that is missing.
+func TestNoUnboundedCompilationWithoutItsDirectory(t *testing.T) {
+	c := New(children(t))
+	_, err := c.Compile(t.Context(), filepath.Join(t.TempDir(), "removed"), guests.Wat(t, "echo"), nil)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NotErrorIs(t, err, errNoChild)
+	require.False(t, c.warned.Load())
 }

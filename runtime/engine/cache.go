@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
@@ -103,7 +103,7 @@ func (e *Engine) compileModule(ctx context.Context, from source, rewritten []byt
 // the same code.
 func (e *Engine) reload(d *Decoded) (*sharedCode, error) {
 	known := e.known(d.code, d.size)
-	if known == nil || e.code == nil {
+	if known == nil || e.code == nil || !e.code.files.Has(known.file) {
 		return nil, nil
 	}
 	code, err := e.load(codecache.Key{Module: d.sum, Code: known.file}, d.size, known.stub)
@@ -138,8 +138,14 @@ const codeFactor = 4
 // in common with the rewritten module.
 func (e *Engine) load(key codecache.Key, moduleBytes int, stub []byte) (*sharedCode, error) {
 	staged, err := e.code.files.Stage(key, e.code.stage)
+	if scarce.Own(err) {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	if err != nil {
+		e.unusable(err)
+	}
 	if staged == nil || err != nil {
-		return nil, err
+		return nil, nil
 	}
 	defer func() { _ = staged.Close() }() // Close of the cache removes the rest
 	if err := checkCode(staged.SizeBytes, moduleBytes); err != nil {
@@ -150,9 +156,14 @@ func (e *Engine) load(key codecache.Key, moduleBytes int, stub []byte) (*sharedC
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	if err != nil {
-		return nil, e.code.files.Drop(key.Code)
+		e.unusable(errors.Join(err, e.code.files.Drop(key.Code)))
+		return nil, nil
 	}
 	return loadedCode(compiled, mapped, key, stub, staged.SizeBytes), nil
+}
+
+func (e *Engine) unusable(reason error) {
+	e.cfg.Log.Warn("compiled code on disk cannot be used, and is made anew", slog.Any("error", reason))
 }
 
 func loadedCode(compiled wazero.CompiledModule, mapped []byte, key codecache.Key, stub []byte, fileBytes int64) *sharedCode {
@@ -160,11 +171,20 @@ func loadedCode(compiled wazero.CompiledModule, mapped []byte, key codecache.Key
 	return &sharedCode{compiled: compiled, mapped: mapped, sizeBytes: fileBytes, knownCode: known}
 }
 
+// errRemoved matches the error of a compilation whose directory was removed from outside.
+var errRemoved = errors.New("engine: the directory of the compilation was removed")
+
+// maxRemovals bounds how often a compilation begins again because its directory was removed.
+const maxRemovals = 4
+
 // compileToFile compiles and loads a module. If the disk is full, it removes half of the code
-// on it, which can be compiled again, and tries once more.
+// on it, which can be compiled again, and tries once more. If its directory was removed, it tries maxRemovals times more.
 func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, size int, rewritten, stub []byte) (*sharedCode, error) {
 	compiled, err := e.compileOnce(ctx, key, size, rewritten, stub)
-	full := errors.Is(err, compiler.ErrNoSpace) || errors.Is(err, syscall.ENOSPC)
+	for n := 0; n < maxRemovals && errors.Is(err, errRemoved); n++ {
+		compiled, err = e.compileOnce(ctx, key, size, rewritten, stub)
+	}
+	full := errors.Is(err, compiler.ErrNoSpace) || scarce.NoSpace(err)
 	if full && e.code.files.Stats().Files > 0 {
 		e.cfg.Log.Warn("the disk has no space for compiled code; the least recently used half is removed", slog.Any("error", err))
 		if err := e.code.files.Halve(); err != nil {
@@ -175,13 +195,36 @@ func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, size int,
 	return compiled, err
 }
 
-// compileOnce loads the compiled file before Put, because the cache may have no room for it.
-func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, rewritten, stub []byte) (_ *sharedCode, err error) {
+// compileOnce compiles and loads a module in a directory of its own.
+func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, rewritten, stub []byte) (*sharedCode, error) {
 	dir, err := e.code.files.WorkDir()
+	if err == nil {
+		err = e.code.files.Mend(e.code.stage)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // Close removes remaining files
+	code, err := e.compileIn(ctx, dir, key, size, rewritten, stub)
+	var invalid *ModuleError
+	if err != nil && !errors.As(err, &invalid) && ctx.Err() == nil && (errors.Is(err, fs.ErrNotExist) || e.removed(dir)) {
+		return nil, fmt.Errorf("%w: %w", errRemoved, err)
+	}
+	return code, err
+}
+
+// removed reports whether the directory of a failed compilation is missing or empty, or that from which wazero loads is missing.
+func (e *Engine) removed(dir string) bool {
+	if _, err := os.Lstat(e.code.stage); errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	made, err := os.ReadDir(dir) // the child has made a directory there first
+	return errors.Is(err, fs.ErrNotExist) || err == nil && len(made) == 0
+}
+
+// compileIn loads the compiled file before Put, because the cache may have no room for it. If the cache cannot keep the file, the
+// next load compiles the module again.
+func (e *Engine) compileIn(ctx context.Context, dir string, key codecache.Key, size int, rewritten, stub []byte) (*sharedCode, error) {
 	file, err := e.code.compiler.Compile(ctx, dir, rewritten, stub)
 	if err != nil {
 		var refused *compiler.Refusal
@@ -210,7 +253,7 @@ func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, r
 		return nil, fmt.Errorf("engine: load the code that was compiled: %w", err)
 	}
 	if err := e.code.files.Put(key, file); err != nil {
-		return nil, errors.Join(fmt.Errorf("engine: %w", err), compiled.Close(ctx))
+		e.cfg.Log.Warn("compiled code cannot be kept on disk; the next cold start takes longer", slog.Any("error", err))
 	}
 	return loadedCode(compiled, mapped, key, stub, info.Size()), nil
 }

@@ -33,7 +33,7 @@ func benchCold(b *testing.B, module []byte) {
 	reference := first.Reference()
 	cycle := func() (decode, compile, prepare time.Duration) {
 		began := time.Now()
-		d, err := e.Recall(reference, func() ([]byte, error) { return module, nil })
+		d, err := e.Recall(b.Context(), reference, func() ([]byte, error) { return module, nil })
 		require.NoError(b, err)
 		decoded := time.Now()
 		m, err := e.Compile(ctx, d, engine.ModuleOptions{Inputs: [32]byte{1}, Init: abi.WASIInit(d.Info()), Entries: []string{"handle_request"}, Bind: bindBench})

@@ -27,27 +27,51 @@ func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Mod
 	return m, nil
 }
 
-// open shares, loads or compiles the code of the module.
+// open shares, loads or compiles the code of the module. It waits for its turn to compile without blocking others with the same
+// code: they can have a turn already.
 func (m *Module) open(ctx context.Context, d *Decoded) error {
 	e := m.engine
+	defer d.turn.leave()
 	release, err := e.compiling.acquire(ctx, d.code)
 	if err != nil {
 		return err
 	}
-	defer release()
-	if m.code = e.codes.acquire(d.code, d.size); m.code == nil {
-		m.code, err = e.reload(d)
-		if m.code == nil && err == nil && e.Warm(ctx, d.sum) {
-			m.code, err = e.reload(d)
-		}
+	ok, err := m.load(ctx, d)
+	if !ok && err == nil && e.Warm(ctx, d.sum) {
+		ok, err = m.load(ctx, d)
 	}
-	switch {
-	case err != nil:
+	release()
+	if ok || err != nil {
 		return err
-	case m.code != nil:
-		return m.share(ctx, d)
+	}
+	if d.turn == nil {
+		turn, err := e.wholes.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer turn.leave()
+	}
+	if release, err = e.compiling.acquire(ctx, d.code); err != nil {
+		return err
+	}
+	defer release()
+	if ok, err = m.load(ctx, d); ok || err != nil { // another one has compiled it meanwhile
+		return err
 	}
 	return m.compile(ctx, d)
+}
+
+// load shares or loads the code of the module. It returns false if neither is possible. No other goroutine may compile the same code.
+func (m *Module) load(ctx context.Context, d *Decoded) (ok bool, err error) {
+	code := m.engine.codes.acquire(d.code, d.size)
+	if code == nil {
+		code, err = m.engine.reload(d)
+	}
+	if code == nil || err != nil {
+		return false, err
+	}
+	m.code = code
+	return true, m.share(ctx, d)
 }
 
 func (e *Engine) newModule(d *Decoded, o ModuleOptions) *Module {

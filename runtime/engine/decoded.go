@@ -28,6 +28,7 @@ type Decoded struct {
 	world     *World                 // immutable; nil for a core module, and after Recall
 	sum       [sha256.Size]byte      // immutable; of the bytes given to Decode
 	size      int                    // immutable; of the core module
+	turn      *turn                  // immutable; to read and compile the module, until Compile returns; nil: Compile waits for one
 }
 
 // Decode reads a core module or a component. A component is read as the core module in it: the engine does not know

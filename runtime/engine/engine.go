@@ -30,7 +30,8 @@ type Config struct {
 	// Slots is the number of concurrent requests in guests; default 64.
 	Slots int
 	// Preparing is the number of modules that are prepared at a time besides those of requests; default 1.
-	// A slot is reserved for each, and one more for a refill in the background.
+	// A slot is reserved for each, and one more for a refill in the background. As many are compiled at a time, those of
+	// requests included.
 	Preparing int
 	// SlotBytes is the size of a slot, which is the largest linear memory of a guest. It must
 	// be a multiple of PageBytes; default 16 MiB.
@@ -118,6 +119,7 @@ type Engine struct {
 	likeness func() (string, error) // immutable; Likeness, computed once
 
 	compiling oneByOne
+	wholes    wholes
 	warming   oneByOne // by the sums of modules
 	types     typeLedger
 	decoded   decodedModules
@@ -144,6 +146,7 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 		epoch:   clockOrigin(time.Now()),
 		decoded: decodedModules{limit: maxDecodedBytes},
 	}
+	e.wholes = make(wholes, e.cfg.Preparing)
 	e.likeness = sync.OnceValues(e.likenessOf)
 	e.program = fmt.Sprintf("%q %+v", e.cfg.Build, e.rewriteOptions())
 	defer func() {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 
@@ -28,19 +29,37 @@ func (d *Decoded) Reference() Reference {
 
 // Recall returns a module that was decoded before. If its code is known, the result has no World, and read is called for the
 // bytes of the module only when they are needed: if the code or the snapshot on disk is damaged, or if the guest
-// has to be initialised.
-func (e *Engine) Recall(r Reference, read func() ([]byte, error)) (*Decoded, error) {
+// has to be initialised. If its code is not known, Recall waits until few other modules are read and compiled. The caller must
+// pass the result to Compile.
+func (e *Engine) Recall(ctx context.Context, r Reference, read func() ([]byte, error)) (*Decoded, error) {
 	known := e.known(r.code, r.size)
 	if known == nil {
-		bin, err := read()
-		if err != nil {
-			return nil, err
-		}
-		return e.Decode(bin)
+		return e.reread(ctx, read)
 	}
 	d := &Decoded{open: read, separate: r.separate, code: r.code, component: r.component, sum: r.sum, size: r.size}
 	d.info = d.origin(infoOf(r.separate, known.decoded))
 	return d, nil
+}
+
+// reread reads a module in a turn, which the result has.
+func (e *Engine) reread(ctx context.Context, read func() ([]byte, error)) (*Decoded, error) {
+	turn, err := e.wholes.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bin, err := read()
+	if err != nil {
+		turn.leave()
+		return nil, err
+	}
+	shared, err := e.Decode(bin)
+	if err != nil {
+		turn.leave()
+		return nil, err
+	}
+	d := *shared
+	d.turn = turn
+	return &d, nil
 }
 
 // whole returns d with the bytes of the module.

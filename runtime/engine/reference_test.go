@@ -14,7 +14,7 @@ import (
 // recalled prepares a module from a reference, checks its state, and closes it. It returns the number of reads.
 func recalled(t *testing.T, e *Engine, r Reference, bin []byte, o ModuleOptions) (reads int) {
 	t.Helper()
-	d, err := e.Recall(r, func() ([]byte, error) { reads++; return bin, nil })
+	d, err := e.Recall(t.Context(), r, func() ([]byte, error) { reads++; return bin, nil })
 	require.NoError(t, err)
 	m, err := e.Compile(t.Context(), d, o)
 	require.NoError(t, err)
@@ -98,7 +98,7 @@ func TestRecalledModulesThatChangedAreRefused(t *testing.T) {
 		func() ([]byte, error) { return guest(t, "start"), nil },
 		func() ([]byte, error) { return nil, errors.New("the disk fails") },
 	} {
-		d, err := e.Recall(r, read)
+		d, err := e.Recall(t.Context(), r, read)
 		require.NoError(t, err)
 		m, err := e.Compile(t.Context(), d, stateOptions)
 		require.NoError(t, err)

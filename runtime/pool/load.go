@@ -7,9 +7,16 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
+// loading is a load of evicted code.
+type loading struct {
+	ended chan struct{} // closed at the end
+	err   error         // set before; nil if those who wait should try again
+}
+
 // loaded returns the module. If its code was evicted, the first request loads it for
 // all waiting requests. The load continues if that request's client disconnects. The
-// first request may use the instance created for the snapshot.
+// first request may use the instance created for the snapshot. If the load fails, so do all of them: each would repeat what
+// may take a minute of a processor.
 func (p *Pool) loaded(ctx context.Context, deadline time.Time) (m *engine.Module, in *engine.Instance, cold bool, err error) {
 	for {
 		p.mu.Lock()
@@ -19,7 +26,7 @@ func (p *Pool) loaded(ctx context.Context, deadline time.Time) (m *engine.Module
 		}
 		wait := p.loading
 		if wait == nil {
-			p.loading = make(chan struct{})
+			p.loading = &loading{ended: make(chan struct{})}
 			p.mu.Unlock()
 			m, in, err = p.reload(deadline)
 			return m, in, true, err
@@ -28,8 +35,11 @@ func (p *Pool) loaded(ctx context.Context, deadline time.Time) (m *engine.Module
 		cold = true
 		timer := time.NewTimer(time.Until(deadline))
 		select {
-		case <-wait:
+		case <-wait.ended:
 			timer.Stop()
+			if wait.err != nil {
+				return nil, nil, true, wait.err
+			}
 		case <-timer.C:
 			return nil, nil, true, context.DeadlineExceeded
 		case <-ctx.Done():
@@ -49,11 +59,7 @@ func (p *Pool) reload(deadline time.Time) (*engine.Module, *engine.Instance, err
 	if err == nil {
 		in, err = p.prepare(p.open, module)
 	}
-	closed := p.loadedAs(module, err)
-	switch {
-	case err != nil && closed:
-		return nil, nil, ErrClosed
-	case err != nil:
+	if err := p.loadedAs(module, err); err != nil {
 		return nil, nil, err
 	}
 	p.set.noteLoaded(p)
@@ -62,16 +68,26 @@ func (p *Pool) reload(deadline time.Time) (*engine.Module, *engine.Instance, err
 	return module, in, nil
 }
 
-// loadedAs ends a load. It reports whether the pool is closed.
-func (p *Pool) loadedAs(module *engine.Module, err error) (closed bool) {
+// loadedAs ends a load. It returns its error.
+func (p *Pool) loadedAs(module *engine.Module, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(p.loading)
-	p.loading = nil
+	err = p.endLoadLocked(err)
 	if err == nil {
 		p.setModuleLocked(module)
 	}
-	return p.closed
+	return err
+}
+
+// endLoadLocked ends a load for those who wait for it, and returns its error.
+func (p *Pool) endLoadLocked(err error) error {
+	if err != nil && p.closed {
+		err = ErrClosed
+	}
+	p.loading.err = err
+	close(p.loading.ended)
+	p.loading = nil
+	return err
 }
 
 // compile loads the module. If the deadline passes before, late is true and the load
@@ -96,8 +112,7 @@ func (p *Pool) compile(deadline time.Time) (_ *engine.Module, late bool, _ error
 				p.report(module.Close(context.Background()))
 			}
 			p.mu.Lock()
-			close(p.loading)
-			p.loading = nil
+			_ = p.endLoadLocked(err) // its request has left
 		}
 		p.refills--
 		p.unlockAndFinish()

@@ -54,7 +54,7 @@ type Pool struct {
 	kept     []*kept            // guarded by mu; of all instances
 	inUse    int                // guarded by mu; including acquisitions in progress and spare instances
 	refills  int                // guarded by mu; refills and loads in progress
-	loading  chan struct{}      // guarded by mu; closed when the load in progress has ended
+	loading  *loading           // guarded by mu; the load in progress; nil: none
 	lastUsed time.Time          // guarded by mu; end of the last request, zero before the first
 	counts   Counts             // guarded by mu
 	closed   bool               // guarded by mu

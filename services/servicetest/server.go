@@ -46,6 +46,7 @@ type Server struct {
 
 	Store    *filestore.Store // nil without a data directory
 	Registry *registry.Registry
+	Blobs    registry.BlobStore // of Registry
 	Router   *router.Router
 	Logger   *slog.Logger // writes all levels to Log
 	Log      *Log
@@ -115,6 +116,7 @@ func (s *Server) openCatalogue(ctx context.Context) {
 	}
 	var problems []registry.Problem
 	var err error
+	s.Blobs = blobs
 	s.Registry, problems, err = registry.Open(ctx, store, blobs)
 	require.NoError(s.tb, err)
 	require.Empty(s.tb, problems)

@@ -77,7 +77,7 @@ func (c *Cache) Describe(id, code Digest, text []byte) error {
 	if err := c.undescribeLocked(f); err != nil {
 		return err
 	}
-	if err := os.Rename(written, c.aboutPath(a, code)); err != nil {
+	if err := c.withDirs(func() error { return os.Rename(written, c.aboutPath(a, code)) }); err != nil {
 		return fmt.Errorf("describe compiled code: %w", err)
 	}
 	c.describeLocked(f, a)

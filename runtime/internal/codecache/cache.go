@@ -10,7 +10,8 @@
 // and wazero finds the file to load. Open reads the directories once; afterwards the totals
 // are kept in memory. Files are evicted in the order of their last use.
 //
-// All files can be recreated. Several processes may use a directory; each counts only the files it knows.
+// All files can be recreated, and may be removed from outside at any time, with their directories. Several processes may
+// use a directory; each counts only the files it knows.
 package codecache
 
 import (
@@ -58,13 +59,16 @@ type Options struct {
 
 // Cache is an open cache directory. It is safe for concurrent use.
 type Cache struct {
-	dir     string       // immutable
-	options Options      // immutable
-	work    string       // immutable; work directory of this Cache
-	lock    *flock.Flock // immutable; held as long as work is used
-	owner   int          // immutable; user id of new files, 0 where there are none
+	dir     string  // immutable
+	options Options // immutable
+	work    string  // immutable; work directory of this Cache
+	owner   int     // immutable after Open; user id of new files, 0 where there are none
 	stop    chan struct{}
-	swept   sync.WaitGroup // removal of files that do not belong to the cache
+
+	mending sync.Mutex   // taken after mu, if both are
+	lock    *flock.Flock // guarded by mending; held as long as work is used
+
+	swept sync.WaitGroup // removal of files that do not belong to the cache
 
 	mu    sync.Mutex
 	files map[Digest]*list.Element // guarded by mu; by Key.Code
@@ -108,14 +112,8 @@ func Open(dir string, o Options) (_ *Cache, err error) {
 		order:     list.New(),
 		snapshots: newSnapshots(),
 	}
-	for _, name := range directories() {
-		d := filepath.Join(dir, name)
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, fmt.Errorf("compiled code cannot be kept: %w", err)
-		}
-		if err := os.Chmod(d, 0o700); err != nil {
-			return nil, fmt.Errorf("compiled code cannot be kept safely: %w", err)
-		}
+	if err := makeDirs(dir); err != nil {
+		return nil, err
 	}
 	all := flock.New(filepath.Join(dir, lockFile)) // a concurrent Open must not take the new work directory for an abandoned one
 	if err := all.Lock(); err != nil {
@@ -126,6 +124,11 @@ func Open(dir string, o Options) (_ *Cache, err error) {
 	if err != nil {
 		return nil, err
 	}
+	own, err := os.Lstat(c.work)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the compiled code: %w", err), c.closeWork())
+	}
+	c.owner = ownerOf(own)
 	if err := c.takeOver(); err != nil {
 		return nil, errors.Join(err, c.closeWork())
 	}
@@ -143,11 +146,6 @@ func Open(dir string, o Options) (_ *Cache, err error) {
 // takeOver gives the directories to the owner of new ones. The superuser can open the cache of another user, who could write machine code
 // there otherwise.
 func (c *Cache) takeOver() error {
-	own, err := os.Lstat(c.work)
-	if err != nil {
-		return fmt.Errorf("read the compiled code: %w", err)
-	}
-	c.owner = ownerOf(own)
 	for _, name := range directories() {
 		d := filepath.Join(c.dir, name)
 		info, err := os.Stat(d)
@@ -295,11 +293,23 @@ func (c *Cache) Close() error {
 }
 
 func (c *Cache) closeWork() error {
-	return errors.Join(os.RemoveAll(c.work), os.Remove(c.lock.Path()), c.lock.Close())
+	c.mending.Lock()
+	defer c.mending.Unlock()
+	err := os.Remove(c.lock.Path())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(os.RemoveAll(c.work), err, c.lock.Close())
 }
 
 // WorkDir creates a directory for a file that is passed to Put later. The caller must remove it.
-func (c *Cache) WorkDir() (string, error) { return os.MkdirTemp(c.work, "") }
+func (c *Cache) WorkDir() (dir string, err error) {
+	err = c.withDirs(func() error {
+		dir, err = os.MkdirTemp(c.work, "")
+		return err
+	})
+	return dir, err
+}
 
 // Put moves a file into the cache under key, replacing an older file of the code. The
 // last element of path must be wazero's file name. Put then evicts the least recently
@@ -323,7 +333,7 @@ func (c *Cache) Put(key Key, path string) error {
 	if err := c.removeLocked(key.Code); err != nil {
 		return err
 	}
-	if err := os.Rename(path, c.path(f)); err != nil {
+	if err := c.withDirs(func() error { return os.Rename(path, c.path(f)) }); err != nil {
 		return fmt.Errorf("keep compiled code: %w", err)
 	}
 	c.addLocked(f)

@@ -81,7 +81,7 @@ func (c *Cache) Keep(id Digest, key Key, content []byte) error {
 	if err := c.dropSnapshotLocked(id); err != nil {
 		return err
 	}
-	if err := os.Rename(written, c.snapshotPath(k)); err != nil {
+	if err := c.withDirs(func() error { return os.Rename(written, c.snapshotPath(k)) }); err != nil {
 		return fmt.Errorf("keep a snapshot: %w", err)
 	}
 	c.addSnapshotLocked(e.Value.(*file), k)

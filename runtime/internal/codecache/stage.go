@@ -148,6 +148,9 @@ func (c *Cache) stage(key Key, dir string) (staged string, sum checksum, head he
 		return "", sum, head, nil
 	}
 	f := e.Value.(*file)
+	if err := c.Mend(dir); err != nil { // otherwise the file would seem to be missing
+		return "", sum, head, fmt.Errorf("load compiled code: %w", err)
+	}
 	staged = filepath.Join(dir, f.name)
 	switch err := link(c.path(f), staged); {
 	case errors.Is(err, fs.ErrNotExist): // the directory was emptied from outside

@@ -28,14 +28,21 @@ func (c *Cache) useLocked(key Key) {
 	now := time.Now()
 	_ = os.Chtimes(c.path(f), now, now)
 	if c.used[key.Module] == key.Code {
-		return
+		if _, err := os.Lstat(c.usePath(key)); !errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+	} else {
+		_ = c.forgetLocked(key.Module) // an older variant: if it cannot be removed, the next Open finds it again
 	}
-	_ = c.forgetLocked(key.Module) // an older variant: if it cannot be removed, the next Open finds it again
 	c.used[key.Module] = key.Code
 	f.users[key.Module] = struct{}{}
-	if use, err := regular.OpenFile(c.usePath(key), os.O_WRONLY|os.O_CREATE, 0o600); err == nil {
-		_ = use.Close()
-	}
+	_ = c.withDirs(func() error {
+		use, err := regular.OpenFile(c.usePath(key), os.O_WRONLY|os.O_CREATE, 0o600)
+		if err == nil {
+			_ = use.Close()
+		}
+		return err
+	})
 }
 
 // Has reports whether code is in the cache.

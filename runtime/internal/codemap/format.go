@@ -18,9 +18,9 @@ import (
 	"io"
 	"math"
 	"os"
-	"syscall"
 
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/internal/scarce"
 )
 
 const (
@@ -241,7 +241,7 @@ func (f *File) write(path string, head []byte, code *io.SectionReader, tail []by
 		return io.MultiReader(bytes.NewReader(head), io.NewSectionReader(code, 0, code.Size()), bytes.NewReader(tail))
 	}
 	err := writeFile(path, whole())
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) { // code that is on the disk must load without space
+	if scarce.NoSpace(err) { // code that is on the disk must load without space
 		err = f.keep(path, whole())
 	}
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"syscall"
 
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -83,7 +83,7 @@ func (s *Store) fetch(ctx context.Context, d registry.Digest, own *fetching, adv
 	if blob, err = s.fetcher.take(ctx, d, own.turn, advance); err != nil {
 		return nil, err
 	}
-	if err = s.BlobStore.Put(ctx, d, blob); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if err = s.BlobStore.Put(ctx, d, blob); scarce.NoSpace(err) {
 		err = fmt.Errorf("%w for blob %s, which has %d bytes: %w", ErrDiskFull, d, len(blob), err)
 	}
 	return blob, err

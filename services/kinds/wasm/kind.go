@@ -237,15 +237,11 @@ func (v *version) open(ctx context.Context, module *engine.Decoded, served bool)
 	}
 	reference := module.Reference()
 	load := func(ctx context.Context) (*engine.Module, error) {
-		decoded := module
-		if module = nil; decoded == nil { // the code was evicted
-			var err error
-			read := func() ([]byte, error) { return v.kind.cfg.Blob(ctx, v.digest) }
-			if decoded, err = v.kind.engine.Recall(reference, read); err != nil {
-				return nil, err
-			}
+		if decoded := module; decoded != nil {
+			module = nil
+			return v.compile(ctx, decoded)
 		}
-		return v.compile(ctx, decoded)
+		return v.loadEvicted(ctx, reference)
 	}
 	if served {
 		if m := v.kind.engine.Foresee(module, v.options(module)); m != nil {
@@ -259,6 +255,16 @@ func (v *version) open(ctx context.Context, module *engine.Decoded, served bool)
 		return asProblem(errors.Join(err, v.release()))
 	}
 	return nil
+}
+
+// loadEvicted loads or compiles code that was evicted.
+func (v *version) loadEvicted(ctx context.Context, reference engine.Reference) (m *engine.Module, err error) {
+	defer func() { v.noteLoad(err) }()
+	decoded, err := v.kind.engine.Recall(ctx, reference, func() ([]byte, error) { return v.kind.cfg.Blob(ctx, v.digest) })
+	if err != nil {
+		return nil, err
+	}
+	return v.compile(ctx, decoded)
 }
 
 // newVersion opens everything the version holds except its pool.

@@ -54,6 +54,7 @@ type version struct {
 	module   atomic.Pointer[facts] // atomic; set by each compilation
 	resolved atomic.Bool           // atomic; a guest has looked for name servers
 
+	unloadable atomic.Pointer[string] // atomic; a warning that the last load of evicted code failed; nil if it did not
 	uncompiled atomic.Pointer[string] // atomic; a warning that the code in the interpreter cannot be compiled; nil if it can
 }
 
@@ -101,6 +102,22 @@ func (v *version) compiled(err error) {
 	warning := "the code cannot be compiled, and runs in the interpreter; vespo serve would refuse it: " + reason
 	v.uncompiled.Store(&warning)
 	v.log.Warn(warning, slog.Any("error", err))
+}
+
+// noteLoad records how a load of evicted code has ended.
+func (v *version) noteLoad(err error) {
+	switch {
+	case err == nil:
+		v.unloadable.Store(nil)
+		return
+	case errors.Is(err, context.Canceled): // the version is being closed
+		return
+	}
+	warning := "the service cannot be loaded: " + err.Error()
+	if errors.Is(err, registry.ErrBlobMissing) || errors.Is(err, registry.ErrBlobCorrupt) {
+		warning += "; deploy it again with its module"
+	}
+	v.unloadable.Store(&warning)
 }
 
 // learn records the facts about a prepared module for the lifetime of the version.
@@ -290,6 +307,9 @@ func (v *version) Status() services.Status {
 		s.Warnings = f.warnings()
 	}
 	if warning := v.uncompiled.Load(); warning != nil {
+		s.Warnings = append(s.Warnings, *warning)
+	}
+	if warning := v.unloadable.Load(); warning != nil {
 		s.Warnings = append(s.Warnings, *warning)
 	}
 	if v.resolved.Load() {
