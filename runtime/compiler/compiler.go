@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -244,8 +245,8 @@ func compile(ctx context.Context, r wazero.Runtime, module []byte, workers int) 
 	return compileError(err)
 }
 
-// ErrNoSpace matches the error of a compilation whose result has no space on the disk.
-var ErrNoSpace = errors.New("compiler: the disk has no space for the machine code")
+// ErrNoSpace matches the error of a compilation whose result has no space on the disk. It matches ENOSPC too, which a child cannot return.
+var ErrNoSpace = fmt.Errorf("compiler: the disk has no space for the machine code: %w", syscall.ENOSPC)
 
 // compileError returns a *Refusal for an error of wazero, unless it comes from the use of files and not from the module.
 func compileError(err error) error {
@@ -253,7 +254,7 @@ func compileError(err error) error {
 	var link *os.LinkError
 	switch {
 	case scarce.NoSpace(err):
-		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+		return errors.Join(ErrNoSpace, err)
 	case errors.As(err, &path), errors.As(err, &link):
 		return fmt.Errorf("compiler: %w", err)
 	}

@@ -184,8 +184,7 @@ func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, size int,
 	for n := 0; n < maxRemovals && errors.Is(err, errRemoved); n++ {
 		compiled, err = e.compileOnce(ctx, key, size, rewritten, stub)
 	}
-	full := errors.Is(err, compiler.ErrNoSpace) || scarce.NoSpace(err)
-	if full && e.code.files.Stats().Files > 0 {
+	if scarce.NoSpace(err) && e.code.files.Stats().Files > 0 {
 		e.cfg.Log.Warn("the disk has no space for compiled code; the least recently used half is removed", slog.Any("error", err))
 		if err := e.code.files.Halve(); err != nil {
 			return nil, fmt.Errorf("engine: %w", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/runtime/compiler"
 	"github.com/vespo-dev/vespo/runtime/internal/codecache"
 	"github.com/vespo-dev/vespo/runtime/internal/codemap"
@@ -38,6 +39,9 @@ func (e *Engine) pack(file string, sizeBytes int64) (string, error) {
 	switch err := codemap.Pack(file, packed); {
 	case errors.Is(err, codemap.ErrForm):
 		return file, nil
+	case scarce.NoSpace(err): // for both files
+		e.cfg.Log.Warn("the disk has no space to prepare compiled code for mapping; the service takes more memory", slog.Any("error", err))
+		return file, os.RemoveAll(dir)
 	case err != nil:
 		return "", err
 	}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"os"
+	"path/filepath"
 	goruntime "runtime"
 	"runtime/debug"
 	"syscall"
@@ -61,4 +63,30 @@ func TestCodeStaysWithoutAddressSpace(t *testing.T) {
 func maps() bool {
 	b, err := syscall.Mmap(-1, 0, 1<<20, syscall.PROT_READ, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	return err == nil && syscall.Munmap(b) == nil
+}
+
+// A disk that has room for one file of compiled code, but not for another one that can be mapped, does not prevent its use.
+func TestCodeIsNotPackedWithoutSpace(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, Config{CacheDir: dir})
+	compile(t, e, "state", stateOptions)
+	content, err := os.ReadFile(cacheFiles(t, dir)[0])
+	require.NoError(t, err)
+	disk := crashtest.SmallDisk(t)
+	file := filepath.Join(disk, "work", "code")
+	require.NoError(t, os.Mkdir(filepath.Dir(file), 0o700))
+	require.NoError(t, os.WriteFile(file, content, 0o600))
+	free := crashtest.FillDisk(t, disk)
+	e.code.leastMapped = 1
+	got, err := e.pack(file, int64(len(content)))
+	require.NoError(t, err)
+	require.Equal(t, file, got)
+	require.NoDirExists(t, filepath.Join(filepath.Dir(file), "packed"))
+	again, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, content, again)
+	free()
+	got, err = e.pack(file, int64(len(content)))
+	require.NoError(t, err)
+	require.NotEqual(t, file, got)
 }

@@ -181,7 +181,7 @@
 //	502 source-unavailable      the source answered with something other than a module, or not in time
 //	503 no-capacity, not-ready  try again after Retry-After
 //	504 deadline                a key-value store did not end a write in time
-//	507 insufficient-storage    a key-value store has no room
+//	507 insufficient-storage    a key-value store has no room, or the disk of the data directory is full
 //
 // # Access
 //

@@ -161,7 +161,8 @@ func TestFaultAtEveryStepChangesNothing(t *testing.T) {
 		"validate fails":    {func(h *house) { h.kind.failAt("validate", fail(errInjected)) }, nil, errInjected, problem.Internal},
 		"validate panics":   {func(h *house) { h.kind.failAt("validate", panics) }, nil, ErrPanic, problem.Internal},
 		"lock: cancelled":   {func(h *house) { h.writer <- struct{}{} }, &cancelled, context.Canceled, problem.Internal},
-		"blob: no space":    {func(h *house) { h.store.failAt("Put", syscall.ENOSPC) }, nil, syscall.ENOSPC, problem.Internal},
+		"blob: no space":    {func(h *house) { h.store.failAt("Put", syscall.ENOSPC) }, nil, syscall.ENOSPC, problem.InsufficientStorage},
+		"blob: quota":       {func(h *house) { h.store.failAt("Put", syscall.EDQUOT) }, nil, syscall.EDQUOT, problem.InsufficientStorage},
 		"blob: I/O error":   {func(h *house) { h.store.failAt("Put", syscall.EIO) }, nil, syscall.EIO, problem.Internal},
 		"prepare fails":     {func(h *house) { h.kind.failAt("prepare", fail(errInjected)) }, nil, errInjected, problem.Internal},
 		"prepare panics":    {func(h *house) { h.kind.failAt("prepare", panics) }, nil, ErrPanic, problem.Internal},
@@ -173,7 +174,7 @@ func TestFaultAtEveryStepChangesNothing(t *testing.T) {
 		"commit: cancelled": {func(h *house) {
 			h.kind.failAt("prepare", func(context.Context) error { cancelDuring(); return nil })
 		}, &duringPrepare, context.Canceled, problem.Internal},
-		"commit: no space":  {func(h *house) { h.store.failAt("Commit", syscall.ENOSPC) }, nil, syscall.ENOSPC, problem.Internal},
+		"commit: no space":  {func(h *house) { h.store.failAt("Commit", syscall.ENOSPC) }, nil, syscall.ENOSPC, problem.InsufficientStorage},
 		"commit: I/O error": {func(h *house) { h.store.failAt("Commit", syscall.EIO) }, nil, syscall.EIO, problem.Internal},
 		"commit: uncertain": {func(h *house) { h.store.failAt("Commit", registry.ErrUncertain) }, nil, registry.ErrUncertain, problem.Internal},
 		"commit: unreachable": {func(h *house) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/plan"
 )
@@ -74,6 +75,9 @@ func asProblem(step string, err error) error {
 	case errors.Is(err, registry.ErrUncertain):
 		return problem.New(problem.Internal, "the change could not be stored, nor undone on disk with certainty; "+
 			"running services go on, but no change is accepted until the server is restarted").WithCause(wrap(step, err))
+	case scarce.NoSpace(err):
+		return problem.New(problem.InsufficientStorage, "the server could not "+step+": the disk of its data directory is full, or a quota on it; nothing was changed. "+
+			"Make room, and try again").WithCause(wrap(step, err))
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Deadline, "the deploy took too long; nothing was changed. If the machine was busy, "+
 			"deploy again, or start the server with a longer --compile-time").WithCause(wrap(step, err))

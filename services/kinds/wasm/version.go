@@ -226,7 +226,7 @@ func (v *version) acquireError(err error) error {
 	case errors.Is(err, pool.ErrNoSlot):
 		v.log.Error("a slot is missing although the request was admitted: this is a defect", slog.Any("error", err))
 		return problem.New(problem.NoCapacity, "no memory slot is free; try again later").WithCause(err)
-	case scarce.Own(err):
+	case scarce.Own(err), scarce.NoSpace(err):
 		p := problem.New(problem.NoCapacity, "the server is short of a resource; try again").WithCause(err)
 		p.RetryAfter = scarce.RetryAfter
 		return p

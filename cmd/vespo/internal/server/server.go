@@ -101,7 +101,7 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.core, err = wire(ctx, s.list, s.cfg, s.dirs.data, s.log, s.access)
-	return err
+	return dataError(s.dirs.data, err)
 }
 
 // close closes all parts that are open, as far as run has not done so.
