@@ -79,6 +79,7 @@ func setup(t *testing.T, env *testscript.Env) error {
 	if err := setupTools(env); err != nil {
 		return err
 	}
+	env.Setenv("GORACE", os.Getenv("GORACE"))
 	w := &world{t: env.T(), servers: map[string]*process{}, streams: map[string]*stream{}}
 	env.Values[worldKey{}] = w
 	env.Defer(func() {
@@ -115,7 +116,7 @@ func setupRegistry(env *testscript.Env) error {
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
-	variables := append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET",
+	variables := append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "GORACE", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET",
 		"DOCKER_CONFIG", "VESPO_SERVER", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_FOLLOW_TOKEN", "VESPO_ADMIN_LISTEN", "VESPO_CA", "VESPO_CLIENT_CERT", "VESPO_CLIENT_KEY", "VESPO_INSECURE_HTTP")
 	for _, key := range variables {
 		if value := ts.Getenv(key); value != "" {

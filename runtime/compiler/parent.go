@@ -35,7 +35,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module, stub []
 	cmd.Args = c.cfg.Command[1:]
 	// The job names the directory relative to the child's, because dir may be relative to that of this process.
 	cmd.Dir = dir
-	cmd.Env = []string{} // the server's environment may contain secrets
+	cmd.Env = environment() // not the server's, which may contain secrets
 	cmd.WaitDelay = killWait
 	stdout, stderr := tail.New(maxReasonBytes), tail.New(maxReasonBytes)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
