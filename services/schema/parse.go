@@ -120,7 +120,7 @@ func (f Field) parsePairs(texts []string) (map[string]string, string) {
 func (f Field) ParseJSON(text json.RawMessage) (value any, refused string) {
 	switch {
 	case f.Type == Texts || f.Type == Blobs:
-		return list[[]string](text, '[', `must be an array of strings, such as ["https://api.example.com"]`)
+		return list[[]string](text, '[', "must be an array of strings"+f.inArray())
 	case f.Type == Config:
 		return f.parseSettings(text)
 	case f.Type == Pairs:
@@ -146,6 +146,15 @@ func (f Field) ParseJSON(text json.RawMessage) (value any, refused string) {
 		return nil, "must be true or false"
 	}
 	return nil, "must be a string"
+}
+
+// inArray returns the example of a list, as the one item of an array, or "".
+func (f Field) inArray() string {
+	if f.Example == "" {
+		return ""
+	}
+	item, _, _ := strings.Cut(f.Example, " or ")
+	return fmt.Sprintf(", such as [%q]", strings.Trim(item, "'"))
 }
 
 // list decodes an array or an object, which begins with open.

@@ -85,6 +85,18 @@ func TestSettingsOfJSON(t *testing.T) {
 	require.Equal(t, "must be NAME=VALUE", refused, "no setting has the name of the encoded form")
 }
 
+func TestRefusedListsShowTheirOwnExample(t *testing.T) {
+	for example, want := range map[string]string{
+		"":                         "must be an array of strings",
+		"https://api.example.com":  `must be an array of strings, such as ["https://api.example.com"]`,
+		"'*/5 * * * * POST /tick'": `must be an array of strings, such as ["*/5 * * * * POST /tick"]`,
+		"zone=a or gpu":            `must be an array of strings, such as ["zone=a"]`,
+	} {
+		_, refused := schema.Field{Type: schema.Texts, Example: example}.ParseJSON(json.RawMessage(`"x"`))
+		require.Equal(t, want, refused)
+	}
+}
+
 func TestSettingsAreSummarised(t *testing.T) {
 	require.Equal(t, "a, b", schema.Settings{ByName: map[string]string{"b": "secret", "a": "secret"}}.Summary())
 	require.Equal(t, "6 bytes", schema.Settings{Text: "secret"}.Summary())

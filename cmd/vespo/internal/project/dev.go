@@ -63,6 +63,9 @@ func (c *DevCmd) Help() string {
 	return "Memory, time limit and all else: vespo.json, see docs/guests/languages.md."
 }
 
+// BeforeResolve is called by kong.
+func (c *DevCmd) BeforeResolve(ctx *kong.Context) error { return flags.Empty(ctx) }
+
 // Validate is called by kong.
 func (c *DevCmd) Validate() error {
 	_, err := routekey.ParsePrefix(cmp.Or(c.Prefix, "/"))

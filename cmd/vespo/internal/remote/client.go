@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
@@ -33,6 +34,9 @@ const (
 	continueTimeout = 2 * time.Second // wait for 100 Continue; after it, the upload is sent unasked
 	maxAnswerBytes  = 16 << 20
 )
+
+// wantsTLS is the answer of Go's net/http to a request without TLS on a listener with TLS.
+const wantsTLS = "Client sent an HTTP request to an HTTPS server."
 
 // clientFlags are the flags of all commands that talk to a server.
 type clientFlags struct {
@@ -265,6 +269,9 @@ func (c *Client) explain(err error) error {
 	if errors.As(err, &unknown) {
 		return fmt.Errorf("%s has a certificate of an authority that this machine does not know: %w\nname the authority's certificate with --ca FILE or in VESPO_CA", c.base, unknown)
 	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return fmt.Errorf("%s speaks http and not https: write --server http%s", c.base, strings.TrimPrefix(c.base, "https"))
+	}
 	var asked *url.Error
 	if errors.As(err, &asked) {
 		err = asked.Err // its text repeats the URL
@@ -276,6 +283,9 @@ func (c *Client) explain(err error) error {
 func (c *Client) refusal(resp *http.Response, body []byte) error {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	r := &Refusal{about: c.about, named: c.named}
+	if resp.StatusCode == http.StatusBadRequest && resp.TLS == nil && bytes.HasPrefix(body, []byte(wantsTLS)) {
+		return fmt.Errorf("%s speaks https and not http: write --server https%s", c.base, strings.TrimPrefix(c.base, "http"))
+	}
 	if mediaType != "application/problem+json" || json.Unmarshal(body, r) != nil {
 		return fmt.Errorf("%s answered %q, which is no answer of a Vespo server", c.base, resp.Status)
 	}

@@ -2,11 +2,14 @@ package remote
 
 import (
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 )
 
@@ -100,6 +103,46 @@ func TestAnswersOfOtherServers(t *testing.T) {
 		_, err = c.Get(t.Context(), "/services", nil)
 		require.ErrorContains(t, err, "did not answer")
 	})
+}
+
+// TestWrongScheme checks that the error for the wrong one of http and https names the right one.
+func TestWrongScheme(t *testing.T) {
+	plain, secure := httptest.NewServer(http.NotFoundHandler()), httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer plain.Close()
+	defer secure.Close()
+	for given, want := range map[string]string{
+		strings.Replace(plain.URL, "http", "https", 1):  plain.URL,
+		strings.Replace(secure.URL, "https", "http", 1): secure.URL,
+	} {
+		c, err := (&clientFlags{Server: given}).client("")
+		require.NoError(t, err)
+		_, err = c.Get(t.Context(), "/services/list", nil)
+		require.ErrorContains(t, err, given+" speaks ")
+		require.ErrorContains(t, err, "write --server "+want)
+	}
+}
+
+// TestEmptyFiles checks that an empty variable for a file, as containers have, is none, and not the current directory.
+func TestEmptyFiles(t *testing.T) {
+	for _, name := range []string{"VESPO_CA", "VESPO_CLIENT_CERT", "VESPO_CLIENT_KEY"} {
+		t.Setenv(name, "")
+	}
+	var flags struct{ tlsFlags }
+	parser, err := kong.New(&flags)
+	require.NoError(t, err)
+	_, err = parser.Parse(nil)
+	require.NoError(t, err)
+	require.NoError(t, flags.check("https://127.0.0.1", ""))
+	_, err = flags.config()
+	require.NoError(t, err)
+	home, err := os.UserHomeDir()
+	require.NoError(t, err)
+	_, err = parser.Parse([]string{"--ca=~/none"})
+	require.NoError(t, err)
+	_, err = flags.config()
+	require.ErrorContains(t, err, home)
 }
 
 // TestRefusedUploadIsNotSent checks that a module which the server refuses is not sent.

@@ -8,14 +8,17 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/certs"
 )
 
-// tlsFlags are the flags for the security of the connection to a server.
+// tlsFlags are the flags for the security of the connection to a server. Files are not of kong's type path: it takes
+// an empty variable for the current directory.
 type tlsFlags struct {
-	CA           string `name:"ca" placeholder:"FILE" type:"path" env:"VESPO_CA" help:"Accept certificates of the server from the authorities in this file, in PEM, and from no other."`
-	ClientCert   string `name:"client-cert" placeholder:"FILE" type:"path" env:"VESPO_CLIENT_CERT" help:"Certificate that shows the server who you are (serve --admin-client-ca), in PEM."`
-	ClientKey    string `name:"client-key" placeholder:"FILE" type:"path" env:"VESPO_CLIENT_KEY" help:"Private key of --client-cert, in PEM."`
+	CA           string `name:"ca" placeholder:"FILE" env:"VESPO_CA" help:"Accept certificates of the server from the authorities in this file, in PEM, and from no other."`
+	ClientCert   string `name:"client-cert" placeholder:"FILE" env:"VESPO_CLIENT_CERT" help:"Certificate that shows the server who you are (serve --admin-client-ca), in PEM."`
+	ClientKey    string `name:"client-key" placeholder:"FILE" env:"VESPO_CLIENT_KEY" help:"Private key of --client-cert, in PEM."`
 	InsecureHTTP bool   `name:"insecure-http" env:"VESPO_INSECURE_HTTP" help:"Send the token to another machine over http, where others can read it on its way."`
 }
 
@@ -47,14 +50,14 @@ func thisMachine(host string) bool {
 func (f *tlsFlags) config() (*tls.Config, error) {
 	cfg := &tls.Config{}
 	if f.CA != "" {
-		pool, err := certs.ReadAuthorities(f.CA)
+		pool, err := certs.ReadAuthorities(kong.ExpandPath(f.CA))
 		if err != nil {
 			return nil, fmt.Errorf("--ca: %w", err)
 		}
 		cfg.RootCAs = pool
 	}
 	if f.ClientCert != "" {
-		pair, err := tls.LoadX509KeyPair(f.ClientCert, f.ClientKey)
+		pair, err := tls.LoadX509KeyPair(kong.ExpandPath(f.ClientCert), kong.ExpandPath(f.ClientKey))
 		if err != nil {
 			return nil, fmt.Errorf("--client-cert with --client-key: %w", err)
 		}

@@ -246,7 +246,7 @@ func (c *Config) perService() int {
 	return max(1, c.Slots*3/4)
 }
 
-// String returns the configuration as flags, one per line. Tokens are replaced by "set" or "none".
+// String returns the configuration as flags, one per line, without those that are empty. Tokens are replaced by "set" or "none".
 func (c *Config) String() string {
 	var b strings.Builder
 	for _, f := range [...]struct {
@@ -299,7 +299,9 @@ func (c *Config) String() string {
 		{"log-total", c.LogTotal},
 		{"demo", c.Demo},
 	} {
-		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
+		if f.value != "" {
+			fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
+		}
 	}
 	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings() + c.KVSettings.strings() + c.QueueSettings.strings() + c.LimitSettings.strings() + c.CacheSettings.strings()
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
@@ -38,6 +40,9 @@ type MigrateCmd struct {
 
 // NewMigrateCmd returns the command. open opens the stores of the program.
 func NewMigrateCmd(open Openers) MigrateCmd { return MigrateCmd{open: open} }
+
+// BeforeResolve is called by kong.
+func (c *MigrateCmd) BeforeResolve(ctx *kong.Context) error { return flags.Empty(ctx) }
 
 // Run is called by kong.
 func (c *MigrateCmd) Run(ctx context.Context, s stdio.Streams) (err error) {

@@ -107,8 +107,9 @@ func TestListenerFailure(t *testing.T) {
 func TestStartSaysWhetherManagementIsOn(t *testing.T) {
 	const off = "management is off on "
 	config := func(token string) *Config {
-		cfg, err := parse(t, "--data", t.TempDir(), "--slots=2", "--memory=1MiB", "--admin-token="+token)
+		cfg, err := parse(t, "--data", t.TempDir(), "--slots=2", "--memory=1MiB")
 		require.NoError(t, err)
+		cfg.AdminToken = token
 		return cfg
 	}
 	require.Equal(t, "listening on http://127.0.0.1:8080\n", started(t, config(""), "127.0.0.1:8080"))
@@ -124,7 +125,7 @@ func TestStartSaysWhetherManagementIsOn(t *testing.T) {
 // TestDemoOnEveryAddress checks that the demo works while management
 // is off, and that it prints an address which curl can use.
 func TestDemoOnEveryAddress(t *testing.T) {
-	cfg, err := parse(t, "--demo", "--slots=2", "--memory=512KiB", "--admin-token=")
+	cfg, err := parse(t, "--demo", "--slots=2", "--memory=512KiB")
 	require.NoError(t, err)
 	said := started(t, cfg, "0.0.0.0:8080")
 	require.Contains(t, said, "  curl http://127.0.0.1:8080/hello\n")

@@ -11,13 +11,17 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
 	"github.com/vespo-dev/vespo/services/control/configfile"
 )
 
 // BeforeResolve is called by kong when it knows the flags that are given. Settings of the configuration file apply where no
 // flag is given.
 func (c *ServeCmd) BeforeResolve(ctx *kong.Context) error {
-	var err error
+	err := flags.Empty(ctx)
+	if err != nil {
+		return err
+	}
 	if c.source, err = sourceOf(ctx); err != nil || c.source.Path == "" {
 		return err
 	}
@@ -74,15 +78,21 @@ var pathSettings = [...]string{"data", "root", "acme-ca", "admin-client-ca", "wo
 // pathsSettings are those with several paths.
 var pathsSettings = [...]string{"tls-cert", "tls-key"}
 
+// emptyPath reports whether a setting has an empty path, which would be the current directory.
+func emptyPath(s configfile.Setting) bool {
+	return slices.Contains(pathSettings[:], s.Name) && s.Value == "" ||
+		slices.Contains(pathsSettings[:], s.Name) && slices.Contains(strings.Split(s.Value, ","), "")
+}
+
 // settingsOf returns the settings of file by flag name, with paths resolved.
 func settingsOf(file *configfile.File) map[string]string {
 	values := make(map[string]string, len(file.Settings))
 	for _, s := range file.Settings {
 		values[s.Name] = s.Value
-		if slices.Contains(pathSettings[:], s.Name) && s.Value != "" {
+		if slices.Contains(pathSettings[:], s.Name) {
 			values[s.Name] = file.Relative(s.Value)
 		}
-		if slices.Contains(pathsSettings[:], s.Name) && s.Value != "" {
+		if slices.Contains(pathsSettings[:], s.Name) {
 			paths := strings.Split(s.Value, ",")
 			for i, path := range paths {
 				paths[i] = file.Relative(path)
@@ -142,6 +152,10 @@ func checkSettings(file *configfile.File) error {
 	for _, s := range file.Settings {
 		if !known[s.Name] {
 			violations = append(violations, file.At(s.Name, "unknown setting %q%s", s.Name, hint(parser, known, s.Name)))
+			continue
+		}
+		if emptyPath(s) {
+			violations = append(violations, file.At(s.Name, "%s is empty: give a path, or leave the setting out", s.Name))
 			continue
 		}
 		if _, err := parser.Parse([]string{"--" + s.Name + "=" + s.Value}); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -75,6 +76,34 @@ func TestSettingsAreCheckedTogether(t *testing.T) {
 	require.True(t, errors.As(err, &violations))
 	require.Len(t, violations, 2)
 	require.Equal(t, []int{2, 3}, []int{violations[0].Line, violations[1].Line})
+}
+
+// TestEmptyValues checks that an empty path is not the current directory, and that an empty list of certificates is no
+// server without TLS.
+func TestEmptyValues(t *testing.T) {
+	clearEnvironment(t)
+	for _, args := range [][]string{
+		{"--root", ""}, {"--root="}, {"--data", ""}, {"--tls-cert", "", "--tls-key", ""}, {"--admin-token="}, {"--log-format", ""}, {"--config-file", ""},
+	} {
+		_, err := parse(t, args...)
+		require.ErrorContains(t, err, "is empty: give a value, or leave the flag out", args)
+	}
+	_, err := parse(t, "--root=", "--data", "", "--slots=3")
+	require.ErrorContains(t, err, "--root is empty")
+	require.ErrorContains(t, err, "--data is empty", "all are reported")
+
+	for _, setting := range []string{`root = ""`, `data = "${NONE:-}"`, `acme-ca = ""`, `tls-cert = [""]`, `tls-key = ["a", ""]`} {
+		path := fileWith(t, "[server]\n"+setting+"\n")
+		_, err := parse(t, "--config-file", path)
+		require.ErrorContains(t, err, "toml:2: "+strings.Fields(setting)[0]+" is empty: give a path, or leave the setting out")
+		file, err := named(path).ReadSettings()
+		require.NoError(t, err)
+		_, err = configOf(file, Openers{})
+		require.ErrorContains(t, err, "is empty", "vespo check reports it, too")
+	}
+	cfg, err := parse(t, "--config-file", fileWith(t, "[server]\nadmin-token = \"${NONE:-}\"\n"))
+	require.NoError(t, err)
+	require.Empty(t, cfg.AdminToken)
 }
 
 func TestWhatCanBeNoSetting(t *testing.T) {
