@@ -59,6 +59,8 @@ type Config struct {
 	Limits Limits     // of each exchange
 	Router Dispatcher // serves requests to other services; nil disables them
 	Caller string     // prefix of the calling service, for the called ones
+	// Connections has those of all clients of the server; nil: this client has its own.
+	Connections *Connections
 }
 
 // Client makes the requests of one service. It is safe for concurrent use. Services do not share
@@ -87,17 +89,20 @@ func (c *Client) Stats() Stats {
 // New returns a client. The caller must close it.
 func New(cfg Config) *Client {
 	cfg.Limits = cfg.Limits.withDefaults()
+	if cfg.Connections == nil {
+		cfg.Connections = NewConnections(0)
+	}
 	return &Client{
 		cfg: cfg,
 		transport: &http.Transport{
 			Proxy:                  nil, // proxies from the environment are not for guests
-			DialContext:            cfg.Allow.dial,
+			DialContext:            cfg.Connections.counting(cfg.Allow.dial),
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:    10 * time.Second,
 			ForceAttemptHTTP2:      true,
 			DisableCompression:     true, // guests receive bodies unchanged
-			MaxIdleConnsPerHost:    8,
-			MaxIdleConns:           32,
+			MaxIdleConnsPerHost:    maxIdle,
+			MaxIdleConns:           maxIdle,
 			IdleConnTimeout:        30 * time.Second,
 			ExpectContinueTimeout:  time.Second,
 			MaxResponseHeaderBytes: int64(cfg.Limits.HeaderBytes),
@@ -179,7 +184,11 @@ func (e *exchange) begin(ctx context.Context, method, uri string) (*call, error)
 			return nil, err
 		}
 	}
-	return e.add(ctx, method, u, via, header)
+	c, err := e.add(ctx, method, u, via, header)
+	if err == nil {
+		c.request.Close = internal == "" && e.client.cfg.Connections.full()
+	}
+	return c, err
 }
 
 // add counts a call and returns it, unless there are too many.

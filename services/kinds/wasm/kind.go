@@ -69,6 +69,9 @@ type Config struct {
 	Root *os.Root
 	// Dispatcher serves requests from one service to another. If nil, such requests fail.
 	Dispatcher outbound.Dispatcher
+	// Connections is the maximum number of connections of guests to other servers that stay open for later requests; default
+	// outbound.DefaultConnections.
+	Connections int
 	// KeyValue has the key-value stores that services can use. If nil, services with stores are refused. The caller keeps
 	// ownership.
 	KeyValue kv.Stores
@@ -104,7 +107,8 @@ type Kind struct {
 	servers []abi.Server   // immutable; of services, in order of detection
 	runners []abi.Runner   // immutable; of functions, in order of detection
 
-	snapshots snapshots
+	snapshots   snapshots
+	connections *outbound.Connections // immutable; of all guests
 
 	fileKey [16]byte // immutable; key for the inode numbers that guests see
 }
@@ -147,7 +151,14 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kind{cfg: cfg, engine: e, pools: newPools(e, cfg), servers: abi.Servers(abis), runners: abi.Runners(abis)}
+	k := &Kind{
+		cfg:         cfg,
+		engine:      e,
+		pools:       newPools(e, cfg),
+		servers:     abi.Servers(abis),
+		runners:     abi.Runners(abis),
+		connections: outbound.NewConnections(cfg.Connections),
+	}
 	rand.Read(k.fileKey[:]) // never fails
 	k.pools.Start()
 	return k, nil
@@ -304,7 +315,12 @@ func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
 		return nil, err
 	}
 	if allow, _ := outbound.ParseAllow(doc.Allow); allow != nil && !allow.Empty() {
-		d.outbound = outbound.New(outbound.Config{Allow: allow, Router: k.cfg.Dispatcher, Caller: s.Key.String()})
+		d.outbound = outbound.New(outbound.Config{
+			Allow:       allow,
+			Router:      k.cfg.Dispatcher,
+			Caller:      s.Key.String(),
+			Connections: k.connections,
+		})
 	}
 	d.stores = kv.NewBindings(k.cfg.KeyValue, doc.KV)
 	return d, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/forwarded"
+	"github.com/vespo-dev/vespo/services/egress/outbound"
 )
 
 // percent is a share, written like 50%.
@@ -113,4 +114,13 @@ func loadedModules(limit uint64, known bool) int {
 		return mostLoaded
 	}
 	return int(max(1, min(mostLoaded, limit/8)))
+}
+
+// keptConnections returns the number of connections of guests to other servers that may stay open for later requests, a sixteenth of
+// the descriptors at most.
+func keptConnections(limit uint64, known bool) int {
+	if !known {
+		return outbound.DefaultConnections
+	}
+	return int(max(1, min(outbound.DefaultConnections, limit/16)))
 }

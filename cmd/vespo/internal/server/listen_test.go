@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/services/egress/outbound"
 )
 
 func TestPercent(t *testing.T) {
@@ -37,6 +39,10 @@ func TestConnectionsFitTheDescriptors(t *testing.T) {
 	require.Equal(t, 1, loadedModules(1, true))
 	require.Equal(t, mostLoaded, loadedModules(1<<30, true))
 	require.Equal(t, mostLoaded, loadedModules(0, false))
+	require.Equal(t, 64, keptConnections(1024, true))
+	require.Equal(t, 1, keptConnections(1, true))
+	require.Equal(t, outbound.DefaultConnections, keptConnections(1<<30, true))
+	require.Equal(t, outbound.DefaultConnections, keptConnections(0, false))
 	limit, ok := descriptorLimit()
 	require.True(t, ok)
 	require.Positive(t, limit)

@@ -284,6 +284,7 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 				MaxBodyBytes:   int64(cfg.MaxBody),
 				Blob:           catalogue.Blob,
 				Dispatcher:     routing,
+				Connections:    keptConnections(descriptorLimit()),
 				Root:           c.root,
 				KeyValue:       c.stores,
 				Log:            log,
