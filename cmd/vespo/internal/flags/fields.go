@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -110,9 +111,13 @@ func help(f schema.Field) string {
 	return text + "."
 }
 
-// Check returns an error if a field is given both by its flag and by a file.
+// Check returns an error if a field is given both by its flag and by a file, or has a text that is not UTF-8, which JSON
+// would change.
 func (f *Fields) Check() error {
 	for i, field := range f.fields {
+		if field.Type != schema.Contents && !validUTF8(f.member(i)) {
+			return fmt.Errorf("--%s has bytes that are not UTF-8", field.Flag())
+		}
 		if f.file(i) != "" && f.member(i).Len() > 0 {
 			return fmt.Errorf("--%s and --%s cannot be combined: give settings by name or one file", field.Flag(), fileFlag(field))
 		}
@@ -168,4 +173,21 @@ func (f *Fields) Field(flag string) (schema.Field, bool) {
 		}
 	}
 	return schema.Field{}, false
+}
+
+// validUTF8 reports whether the texts of a flag are UTF-8.
+func validUTF8(member reflect.Value) bool {
+	switch value := member.Interface().(type) {
+	case string:
+		return utf8.ValidString(value)
+	case []string:
+		return utf8.ValidString(strings.Join(value, ""))
+	case map[string]string:
+		for name, text := range value {
+			if !utf8.ValidString(name) || !utf8.ValidString(text) {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -13,7 +13,7 @@ import (
 // ImportCmd converts FlexiLib's configuration into a configuration file.
 type ImportCmd struct {
 	File   string `arg:"" help:"FlexiLib's proxy.ini."`
-	Output string `short:"o" placeholder:"FILE" help:"File to write, which must not exist yet (standard output)."`
+	Output string `short:"o" placeholder:"FILE" help:"File to write, which must not exist yet; - is the standard output, which is the default."`
 }
 
 // Run is called by kong. It writes all lines that can be converted, even if others cannot.
@@ -50,7 +50,7 @@ func (c *ImportCmd) Run(s stdio.Streams) error {
 
 // write writes text to the output. It never overwrites a file.
 func (c *ImportCmd) write(out io.Writer, text []byte) error {
-	if c.Output == "" {
+	if c.Output == "" || c.Output == "-" {
 		_, err := out.Write(text)
 		return err
 	}

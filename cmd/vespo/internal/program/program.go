@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/manual"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
@@ -120,6 +121,8 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 		kong.Description(description),
 		vars().CloneWith(kong.Vars{"version": version.Read().String()}),
 		kong.Writers(s.Out, s.Err),
+		flags.Verbatim(),
+		flags.Level(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { ended = true }), // called after --help and --version have printed
 	)

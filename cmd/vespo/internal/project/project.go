@@ -91,9 +91,7 @@ func Open(dir string) (*Project, error) {
 		}
 	}
 	if name == "" {
-		return nil, fmt.Errorf("%s is no project: it has neither go.mod nor *.go, Cargo.toml, a package.json that asks for assemblyscript or "+
-			"componentize-js, *.c, "+
-			"or a %s; \"vespo new\" makes one", dir, settingsFile)
+		return nil, noProject(dir)
 	}
 	compiles := toolchains()[name]
 	if name == "rust" && asksForWASI2(abs) {
@@ -219,4 +217,16 @@ func readSettings(dir string) (settings, error) {
 			strings.Join(slices.Sorted(maps.Keys(all)), ", "))
 	}
 	return s, nil
+}
+
+// noProject is the error for a directory without a project. "vespo add" tells it from the errors of a project.
+type noProject string
+
+// NoProject reports that there is no project.
+func (noProject) NoProject() bool { return true }
+
+// Error returns what a project has.
+func (dir noProject) Error() string {
+	return fmt.Sprintf("%s is no project: it has neither go.mod nor *.go, Cargo.toml, a package.json that asks for assemblyscript or "+
+		"componentize-js, *.c, or a %s; \"vespo new\" makes one", string(dir), settingsFile)
 }

@@ -10,15 +10,17 @@ import (
 	"maps"
 	"mime/multipart"
 	"net/http"
+	"os"
+	"os/signal"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
-	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -160,6 +162,9 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 	}
 	client.named = c.nameOf
 	if c.dir != "" {
+		interrupted, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer release()
+		ctx = interrupted
 		remove, err := c.build(ctx, s)
 		if err != nil {
 			return err
@@ -183,6 +188,9 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 		err = c.withUpstream(err)
 	default:
 		a, err = c.addJSON(ctx, client, s, given, work{doing: "adding"})
+	}
+	if ctx.Err() != nil && err != nil {
+		return fmt.Errorf("%w; the server may have deployed %s all the same: \"vespo inspect\" shows it", context.Cause(ctx), client.about)
 	}
 	if err != nil {
 		return err
@@ -340,46 +348,6 @@ func (c *AddCmd) parts(fields map[string]any) (head, tail []byte, contentType st
 		return nil, nil, "", err
 	}
 	return head, b.Bytes(), w.FormDataContentType(), nil
-}
-
-// openModule returns the module and its size. Input of unknown size is read to its end first: only
-// with a known length can the server refuse an upload that is too large before it is sent.
-func (c *AddCmd) openModule(s stdio.Streams) (io.ReadCloser, int64, error) {
-	switch {
-	case c.Module == "-":
-		return readAll(s.In)
-	case c.pulled != nil:
-		return io.NopCloser(bytes.NewReader(c.pulled)), int64(len(c.pulled)), nil
-	}
-	f, err := regular.OpenAny(c.Module)
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case info.Mode().IsRegular() && info.Size() == 0:
-		err = fmt.Errorf("%s is empty; give a WebAssembly module", c.Module)
-	case info.Mode().IsRegular():
-		return f, info.Size(), nil
-	default: // a pipe
-		defer f.Close()
-		return readAll(f)
-	}
-	return nil, 0, errors.Join(err, f.Close())
-}
-
-func readAll(r io.Reader) (io.ReadCloser, int64, error) {
-	module, err := io.ReadAll(io.LimitReader(r, flags.MaxModuleBytes+1))
-	switch {
-	case err != nil:
-		return nil, 0, fmt.Errorf("read the module: %w", err)
-	case len(module) == 0:
-		return nil, 0, errors.New("the input is empty; give a WebAssembly module")
-	case len(module) > flags.MaxModuleBytes:
-		return nil, 0, fmt.Errorf("the input is larger than %s, which no server takes", flags.Size(flags.MaxModuleBytes))
-	}
-	return io.NopCloser(bytes.NewReader(module)), int64(len(module)), nil
 }
 
 // progress starts to measure a deploy. It is shown if standard error is a terminal.

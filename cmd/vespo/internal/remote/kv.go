@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/internal/regular"
@@ -222,6 +223,8 @@ func (c *KVPutCmd) value(s stdio.Streams) ([]byte, error) {
 	switch {
 	case (c.Value != nil) == (c.File != ""):
 		return nil, errors.New("give a VALUE or --file")
+	case !utf8.ValidString(c.Key) || !utf8.ValidString(c.Metadata):
+		return nil, errors.New("the key and --metadata must be UTF-8; a value may have any bytes")
 	case c.TTL < 0:
 		return nil, fmt.Errorf("--ttl is %s: it must be more than 0", c.TTL)
 	case c.Value != nil:

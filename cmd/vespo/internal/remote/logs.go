@@ -79,7 +79,7 @@ func (c *LogsCmd) read(ctx context.Context, client *Client, query url.Values, sh
 		case ctx.Err() != nil:
 			return nil
 		case err == nil && ended && !c.Follow:
-			if !show.any {
+			if !show.any && c.Limit > 0 {
 				fmt.Fprintln(show.err, c.nothing())
 			}
 			return nil

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"os/user"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -55,7 +53,12 @@ func (c *AddCmd) chooseProject(selecting []string) error {
 	case strings.HasSuffix(c.Prefix, ".wasm"):
 		return fmt.Errorf("%s is no prefix but the name of a module: give the prefix before it, as in \"vespo add hello %[1]s\"", c.Prefix)
 	}
-	if _, err := c.open("."); err != nil {
+	var none interface{ NoProject() bool }
+	switch _, err := c.open("."); {
+	case err == nil:
+	case !errors.As(err, &none):
+		return err // a project with an error, such as in its vespo.json
+	default:
 		return fmt.Errorf("give a module as <file|url|dir>, or %s; without them, the project in the current directory is built, but %w", c.selectors(), err)
 	}
 	c.dir, c.Module = ".", "."
@@ -76,8 +79,6 @@ func (c *AddCmd) build(ctx context.Context, s stdio.Streams) (remove func(), err
 	if err != nil {
 		return nil, err
 	}
-	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer release()
 	temp, err := os.MkdirTemp("", "vespo-add-")
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ const maxFileBytes = 1 << 20
 // ImportCmd converts the configuration of another program: by the file's suffix, wrangler's or FlexiLib's.
 type ImportCmd struct {
 	File   string `arg:"" help:"wrangler.toml, wrangler.jsonc or wrangler.json of a worker; or FlexiLib's proxy.ini."`
-	Output string `short:"o" placeholder:"FILE" help:"File to write, which must not exist yet (standard output)."`
+	Output string `short:"o" placeholder:"FILE" help:"File to write, which must not exist yet; - is the standard output, which is the default."`
 }
 
 // Run is called by kong. It writes all that can be converted, even if the rest cannot.
@@ -53,7 +53,7 @@ func (c *ImportCmd) Run(s stdio.Streams) error {
 			lost++
 		}
 	}
-	if c.Output != "" {
+	if c.Output != "" && c.Output != "-" {
 		fmt.Fprintf(s.Err, "wrote %s\n", stdio.Printable(c.Output))
 	}
 	switch lost {
@@ -67,7 +67,7 @@ func (c *ImportCmd) Run(s stdio.Streams) error {
 
 // write writes text to the output. It never overwrites a file.
 func (c *ImportCmd) write(out io.Writer, text []byte) error {
-	if c.Output == "" {
+	if c.Output == "" || c.Output == "-" {
 		_, err := out.Write(text)
 		return err
 	}
