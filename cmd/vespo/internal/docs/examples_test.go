@@ -3,9 +3,13 @@ package docs
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // TestExamplesAreListed checks that every example has a README that shows what it does, and is in the table of the documentation.
@@ -28,4 +32,21 @@ func TestExamplesAreListed(t *testing.T) {
 		}
 	}
 	require.Greater(t, count, 15)
+}
+
+// sized matches a row of the table with a size in MB.
+var sized = regexp.MustCompile(`(?m)^\| \[([a-z0-9-]+)\]\(\.\./\.\./guest-sdk/examples/.* ([0-9.]+) MB \|$`)
+
+// TestSizesOfExamples checks the sizes of the table, to a tenth: a reference in the SDK can link half of net/http into
+// every guest.
+func TestSizesOfExamples(t *testing.T) {
+	table, err := os.ReadFile(filepath.Join(root, "docs", "guests", "examples.md"))
+	require.NoError(t, err)
+	rows := sized.FindAllStringSubmatch(string(table), -1)
+	require.Greater(t, len(rows), 15)
+	for _, row := range rows {
+		want, err := strconv.ParseFloat(row[2], 64)
+		require.NoError(t, err)
+		require.InEpsilon(t, want, float64(len(guests.SDK(t, row[1])))/1e6, 0.1, row[1])
+	}
 }
