@@ -27,6 +27,8 @@ type caching struct {
 	unsafe bool         // the request may change its target
 	tee    bool         // fill takes the body
 	broken bool         // a part of the body could not be sent
+	failed int          // status of the service, if the client gets a stale answer instead; else 0
+	stale  []byte       // body of that answer
 }
 
 // fromCache answers the request from the cache of its service. It reports false if the service has to answer; the answer is recorded
@@ -113,10 +115,17 @@ func floorSeconds(d time.Duration) int64 {
 	return s
 }
 
-// answered is called with the final status, before the response is sent. It adds the member of Cache-Status.
-func (k *caching) answered(status int, h http.Header) {
+// answered is called with the final status, before the response is sent. It adds the member of Cache-Status, and returns the status to
+// send: that of a stale answer, if the service has failed and there is one.
+func (k *caching) answered(x *exchange, status int, h http.Header) int {
 	member := k.status
-	if k.fill != nil {
+	if hit := k.rescue(status); hit != nil {
+		k.failed = status
+		member = k.status + "; fwd-status=" + strconv.Itoa(status) + "; ttl=" + strconv.FormatInt(floorSeconds(hit.TTL()), 10) + "; detail=stale-if-error"
+		x.record.Cache = accesslog.CacheRescue
+		x.restoreHeader()
+		status, k.stale = hit.Answer(h)
+	} else if k.fill != nil {
 		reason := k.fill.Answer(status, h, time.Now())
 		if k.tee = reason == ""; k.tee {
 			member += "; stored"
@@ -126,6 +135,43 @@ func (k *caching) answered(status int, h http.Header) {
 	}
 	k.invalidate(status)
 	h.Add(cacheStatus, member)
+	return status
+}
+
+// rescue ends the recording if the service has failed and a stale answer may be sent instead, which it returns.
+func (k *caching) rescue(status int) *cache.Hit {
+	if k.fill == nil {
+		return nil
+	}
+	now := time.Now()
+	hit := k.fill.Instead(status, now)
+	if hit != nil {
+		k.fill.Answer(status, nil, now) // not stored
+	}
+	return hit
+}
+
+// rescued returns the status of a service that has failed, if the client gets a stale answer instead; else 0.
+func (w *responseWriter) rescued() int {
+	if w.caching == nil {
+		return 0
+	}
+	return w.caching.failed
+}
+
+// sendStale sends the body of a stale answer.
+func (w *responseWriter) sendStale() {
+	body := w.caching.stale
+	w.caching.stale = nil
+	if w.tee != nil {
+		w.tee.spoil() // it is not the answer of the service
+	}
+	if len(body) == 0 {
+		return
+	}
+	n, err := w.inner.Write(body)
+	w.noteSent(err)
+	w.count(int64(n))
 }
 
 // invalidate removes the stored answers of a target that the request has changed.

@@ -75,6 +75,13 @@ func (c *Copy) addAnswer(p []byte) {
 	c.answer = c.addLocked(c.answer, p)
 }
 
+// spoil keeps the copy from being used.
+func (c *Copy) spoil() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.partial = true
+}
+
 func (c *Copy) addLocked(to, p []byte) []byte {
 	if c.finished || c.partial {
 		return to

@@ -53,7 +53,7 @@ func (w *responseWriter) WriteHeader(status int) {
 		return
 	}
 	if w.caching != nil {
-		w.caching.answered(status, w.inner.Header())
+		status = w.caching.answered(w.owner, status, w.inner.Header())
 	}
 	// Set last, over a value of the handler: the response must have the id of the record.
 	w.inner.Header()[RequestIDHeader] = w.requestID[:]
@@ -80,6 +80,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	if w.owner != nil {
 		w.ttfb = time.Since(w.owner.request.Arrived)
 	}
+	if w.rescued() != 0 {
+		w.sendStale()
+	}
 }
 
 // commit sends the status 200 unless a status was sent.
@@ -92,7 +95,10 @@ func (w *responseWriter) commit() {
 // Write sends a part of the body.
 func (w *responseWriter) Write(p []byte) (int, error) {
 	w.commit()
-	if w.report != nil {
+	switch {
+	case w.rescued() != 0:
+		return len(p), nil
+	case w.report != nil:
 		return w.writeReported(p)
 	}
 	return w.write(p)
@@ -110,7 +116,10 @@ func (w *responseWriter) write(p []byte) (int, error) {
 // WriteString is like Write, without copying s if the server supports that.
 func (w *responseWriter) WriteString(s string) (int, error) {
 	w.commit()
-	if w.report != nil {
+	switch {
+	case w.rescued() != 0:
+		return len(s), nil
+	case w.report != nil:
 		return w.writeReported([]byte(s))
 	}
 	n, err := io.WriteString(w.inner, s)
@@ -125,7 +134,7 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 // ReadFrom lets io.Copy use optimisations of the server such as sendfile.
 func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	w.commit()
-	if w.report != nil {
+	if w.report != nil || w.rescued() != 0 {
 		return io.Copy(onlyWriter{w}, src)
 	}
 	if w.tee != nil {

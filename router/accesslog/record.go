@@ -45,11 +45,12 @@ type Cache string
 
 // The values of Cache.
 const (
-	CacheHit    Cache = "hit"    // answered from the cache
-	CacheStale  Cache = "stale"  // the same, by an answer that another request was about to renew
-	CacheMiss   Cache = "miss"   // answered by the service; the answer is stored if it may be
-	CacheBypass Cache = "bypass" // answered by the service, as the cache is not for such requests
-	CacheAbsent Cache = "absent" // refused: the client wanted a stored answer or none
+	CacheHit    Cache = "hit"            // answered from the cache
+	CacheStale  Cache = "stale"          // the same, by an answer that another request was about to renew
+	CacheMiss   Cache = "miss"           // answered by the service; the answer is stored if it may be
+	CacheRescue Cache = "stale-if-error" // the service has failed, and the client got an answer that was too old
+	CacheBypass Cache = "bypass"         // answered by the service, as the cache is not for such requests
+	CacheAbsent Cache = "absent"         // refused: the client wanted a stored answer or none
 )
 
 // Served reports whether the service has not seen the request.

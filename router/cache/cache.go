@@ -153,6 +153,7 @@ func (c *Cache) fetch(q *Request, now time.Time, alone bool) (hit *Hit, fill *Fi
 	f.fills++
 	fill = newFill(c, q, f, now)
 	fill.hopeless = hopeless
+	fill.instead = c.spare(q, now)
 	if !alone {
 		f.leader = fill
 	}
@@ -176,7 +177,7 @@ func (c *Cache) lookup(q *Request, now time.Time) (*Hit, Why) {
 		age := e.age(now)
 		switch {
 		case age >= e.fresh && !c.bridges(e, age):
-			if age >= e.fresh+e.whileRevalidate {
+			if age >= e.kept() {
 				c.store.remove(e)
 			}
 			return nil, WhyStale

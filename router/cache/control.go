@@ -19,13 +19,13 @@ type control struct {
 	onlyIfCached                      bool
 	malformed                         bool          // a directive could not be parsed
 	maxAge, sMaxAge, minFresh         time.Duration // absent if not given
-	whileRevalidate                   time.Duration // stale-while-revalidate, RFC 5861; absent if not given
+	whileRevalidate, ifError          time.Duration // stale-while-revalidate and stale-if-error, RFC 5861; absent if not given
 }
 
 // parseControl parses the values of Cache-Control. Unknown directives are ignored. A time that is malformed counts as 0. Of several
 // times of one directive the least counts.
 func parseControl(values []string) control {
-	c := control{maxAge: absent, sMaxAge: absent, minFresh: absent, whileRevalidate: absent}
+	c := control{maxAge: absent, sMaxAge: absent, minFresh: absent, whileRevalidate: absent, ifError: absent}
 	for _, value := range values {
 		for value != "" {
 			var directive string
@@ -62,6 +62,8 @@ func (c *control) add(name, arg string) {
 		c.set(&c.minFresh, arg, true)
 	case "stale-while-revalidate":
 		c.set(&c.whileRevalidate, arg, false)
+	case "stale-if-error":
+		c.set(&c.ifError, arg, false)
 	}
 }
 

@@ -38,6 +38,7 @@ type Fill struct {
 	stamp    stamp
 	stamped  bool // the answer may be shared
 
+	instead *entry  // guarded by Store.mu: may be sent if the service fails, and counts the Fill as a reader; nil if there is none
 	outcome outcome // guarded by Store.mu until settled is closed, then immutable
 
 	mu       sync.Mutex
@@ -77,6 +78,7 @@ func (f *Fill) Answer(status int, h http.Header, now time.Time) (reason string) 
 		reason = f.begin(status, h, life, now)
 	}
 	if reason != "" {
+		f.supersede(status)
 		f.settle(unusable)
 	}
 	return reason
@@ -182,6 +184,10 @@ func (f *Fill) End(complete bool, header http.Header) {
 func (f *Fill) leave() {
 	if f.flight.fills--; f.flight.fills == 0 {
 		delete(f.cache.flights, f.request.Key)
+	}
+	if f.instead != nil {
+		f.cache.store.releaseLocked(f.instead)
+		f.instead = nil
 	}
 }
 

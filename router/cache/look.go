@@ -135,7 +135,7 @@ func usable(rest []byte, s stamp, vary []string, h http.Header, at time.Time, to
 		e.selected = append(e.selected, selecting(h, name))
 	}
 	age := at.Sub(birth)
-	if age < 0 || age >= e.fresh+e.whileRevalidate {
+	if age < 0 || age >= e.kept() {
 		return nil
 	}
 	e.initial, e.received = age+took, time.Now()
@@ -168,6 +168,9 @@ func (f *Fill) adopt(e *entry) *Hit {
 	}
 	s.insert(e)
 	if left <= 0 { // for others, until this request has a newer one
+		if f.instead == nil {
+			f.instead = c.spare(f.request, now)
+		}
 		return nil
 	}
 	hit, _ := c.lookup(f.request, now)

@@ -25,8 +25,9 @@ type answered struct {
 	changed   int // changes of the target before the request
 }
 
-// mayServe decides from the text of an answer whether it may be the answer to a request, without the code under test.
-func (a *answered) mayServe(q *Request, changed int, now time.Time) string {
+// mayServe decides from the text of an answer whether it may be the answer to a request, without the code under test. failed reports whether the
+// service has failed.
+func (a *answered) mayServe(q *Request, changed int, now time.Time, failed bool) string {
 	directives := map[string]int{}
 	for directive := range strings.SplitSeq(a.control, ", ") {
 		name, value, _ := strings.Cut(directive, "=")
@@ -37,7 +38,11 @@ func (a *answered) mayServe(q *Request, changed int, now time.Time) string {
 	if has("s-maxage") {
 		life, named = directives["s-maxage"], true
 	}
-	life += directives["stale-while-revalidate"]
+	if failed {
+		life += directives["stale-if-error"]
+	} else {
+		life += directives["stale-while-revalidate"]
+	}
 	asked := q.Header.Get("Cache-Control")
 	age := now.Sub(a.at) + a.at.Sub(a.began) + time.Duration(a.age)*time.Second
 	switch {
@@ -49,7 +54,7 @@ func (a *answered) mayServe(q *Request, changed int, now time.Time) string {
 		return fmt.Sprint("too old: ", age)
 	case a.changed != changed:
 		return "older than a change"
-	case asked == "no-cache" || asked == "max-age=3" && age > 3*time.Second:
+	case asked == "no-cache" || asked == "max-age=3" && (failed || age > 3*time.Second):
 		return "the client refuses it"
 	case (a.request.Get("Cookie") != "" || q.Header.Get("Cookie") != "") && !has("public") && !has("s-maxage"):
 		return "private"
@@ -65,9 +70,11 @@ func (a *answered) mayServe(q *Request, changed int, now time.Time) string {
 // TestHitsFollowTheRules sends random requests to a service with random answers, at random times, and checks each hit against the
 // model.
 func TestHitsFollowTheRules(t *testing.T) {
+	rescued := 0
 	for seed := range uint64(30) {
-		synctest.Test(t, func(t *testing.T) { follow(t, rand.New(rand.NewPCG(seed, 1))) })
+		synctest.Test(t, func(t *testing.T) { rescued += follow(t, rand.New(rand.NewPCG(seed, 1))) })
 	}
+	require.Greater(t, rescued, 30)
 }
 
 func FuzzHitsFollowTheRules(f *testing.F) {
@@ -77,7 +84,8 @@ func FuzzHitsFollowTheRules(f *testing.F) {
 	})
 }
 
-func follow(t *testing.T, random *rand.Rand) {
+// follow returns how many requests got a stale answer, as the service failed.
+func follow(t *testing.T, random *rand.Rand) (rescued int) {
 	pick := func(of ...string) string { return of[random.IntN(len(of))] }
 	s := NewStore(1 << 20)
 	c := s.Open("/a")
@@ -102,7 +110,7 @@ func follow(t *testing.T, random *rand.Rand) {
 			_, body := found.Answer(http.Header{})
 			n, err := strconv.Atoi(string(body))
 			require.NoError(t, err)
-			require.Empty(t, answers[n].mayServe(q, changes[target], time.Now()), "%v for %v", answers[n], q.Header)
+			require.Empty(t, answers[n].mayServe(q, changes[target], time.Now(), false), "%v for %v", answers[n], q.Header)
 			found.Release()
 			hits++
 			continue
@@ -114,7 +122,7 @@ func follow(t *testing.T, random *rand.Rand) {
 			began:   time.Now(),
 			target:  target,
 			request: q.Header,
-			control: pick("max-age=5", "max-age=9, public", "max-age=4, stale-while-revalidate=4", "s-maxage=6", "max-age=60, s-maxage=2", "no-store", "max-age=9, private", "max-age=0", "public"),
+			control: pick("max-age=5", "max-age=9, public", "max-age=4, stale-while-revalidate=4", "max-age=2, stale-if-error=6", "max-age=2, public, stale-while-revalidate=1, stale-if-error=9", "s-maxage=6", "max-age=60, s-maxage=2", "no-store", "max-age=9, private", "max-age=0", "public"),
 			age:     random.IntN(3),
 			changed: changes[target],
 		}
@@ -123,6 +131,12 @@ func follow(t *testing.T, random *rand.Rand) {
 		}
 		open = append(open, func() {
 			a.at = time.Now()
+			if random.IntN(3) == 0 {
+				if fails(t, random, fill, answers, changes[target]) {
+					rescued++
+				}
+				return
+			}
 			answers = append(answers, a)
 			h := header("Cache-Control: "+a.control, "Age: "+strconv.Itoa(a.age))
 			if a.vary != nil {
@@ -143,6 +157,22 @@ func follow(t *testing.T, random *rand.Rand) {
 	require.Greater(t, hits, 10)
 	c.Close()
 	requireEmpty(t, s)
+	return rescued
+}
+
+// fails lets the service fail, and reports whether the client gets a stale answer instead.
+func fails(t *testing.T, random *rand.Rand, fill *Fill, answers []answered, changed int) bool {
+	status, now := [...]int{500, 502, 503, 504}[random.IntN(4)], time.Now()
+	hit := fill.Instead(status, now)
+	if hit != nil {
+		_, body := hit.Answer(http.Header{})
+		n, err := strconv.Atoi(string(body))
+		require.NoError(t, err)
+		require.Empty(t, answers[n].mayServe(fill.request, changed, now, true), "%v for %v", answers[n], fill.request.Header)
+	}
+	fill.Answer(status, http.Header{}, now)
+	fill.End(true, http.Header{})
+	return hit != nil
 }
 
 // fetchNow is Fetch without waiting.

@@ -199,7 +199,7 @@ func (sh *Sharing) records(batch []offer) (records []Record, answers int) {
 		e, own := o.entry, time.Now()
 		now, ok := sh.now(own)
 		age := e.age(own)
-		left := min(e.fresh+e.whileRevalidate-age, maxLife)
+		left := min(e.kept()-age, maxLife)
 		if sh.away.Load() || !ok || left < time.Millisecond {
 			continue
 		}

@@ -179,7 +179,7 @@ func (c *crowd) led(host, version int, target string) bool {
 func (c *crowd) check(a *crowdAnswer, q *Request, host, version int) {
 	now := time.Now()
 	require.Equal(c.t, a.version, version)
-	require.Empty(c.t, a.mayServe(q, 0, now), "%v for %v", a, q.Header)
+	require.Empty(c.t, a.mayServe(q, 0, now, false), "%v for %v", a, q.Header)
 	if c.engine.fails || c.engine.hangs {
 		c.away = now
 	}

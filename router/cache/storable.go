@@ -14,8 +14,12 @@ type lifetime struct {
 	initial         time.Duration // age when the answer was received
 	fresh           time.Duration // age up to which the answer is fresh
 	whileRevalidate time.Duration // how long it may be served after that while a newer one is fetched
+	ifError         time.Duration // how long it may be served after that if the service fails
 	shared          bool          // public or s-maxage: requests with credentials may get it, RFC 9111 section 3.5
 }
+
+// kept returns the age up to which the answer is of use.
+func (l *lifetime) kept() time.Duration { return l.fresh + max(l.whileRevalidate, l.ifError) }
 
 // refused are the fields of a response that keep it from being stored. Those of CDNs could contradict Cache-Control, and are not
 // supported.
@@ -74,7 +78,7 @@ func judge(status int, h http.Header, credentials bool, asked, now time.Time) (l
 		return l, "vary"
 	}
 	if c.sMaxAge == absent && !c.mustRevalidate { // s-maxage implies proxy-revalidate
-		l.whileRevalidate = max(0, c.whileRevalidate)
+		l.whileRevalidate, l.ifError = max(0, c.whileRevalidate), max(0, c.ifError)
 	}
 	var ok bool
 	if l.initial, l.fresh, ok = ages(&c, h, asked, now); !ok {

@@ -118,6 +118,25 @@ func TestStaleWhileRevalidate(t *testing.T) {
 	}
 }
 
+func TestStaleIfError(t *testing.T) {
+	now := time.Now()
+	for control, want := range map[string]time.Duration{
+		"max-age=1, stale-if-error=30":                            30 * time.Second,
+		"max-age=1, stale-if-error=30, stale-while-revalidate=50": 30 * time.Second,
+		"max-age=1": 0,
+		"max-age=1, stale-if-error=30, must-revalidate":  0,
+		"max-age=1, proxy-revalidate, stale-if-error=3":  0,
+		"s-maxage=1, stale-if-error=30":                  0,
+		"max-age=1, stale-if-error=30, stale-if-error=4": 4 * time.Second,
+	} {
+		l, reason := judge(200, header("Cache-Control: "+control), false, now, now)
+		require.Empty(t, reason)
+		require.Equal(t, want, l.ifError, control)
+	}
+	_, reason := judge(200, header("Cache-Control: max-age=1, stale-if-error=x"), false, now, now)
+	require.Equal(t, "malformed", reason)
+}
+
 func TestStoredHeader(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	h := storedHeader(header("Connection: close, X-Hop", "X-Hop: 1", "Keep-Alive: 1", "Proxy-Authenticate: x", "Age: 5", "X-Request-Id: a", "Etag: a", "Link: 1", "Link: 2"), now)
@@ -129,7 +148,7 @@ func FuzzParseControl(f *testing.F) {
 	f.Add(`"`)
 	f.Fuzz(func(t *testing.T, text string) {
 		c := parseControl([]string{text})
-		for _, d := range []time.Duration{c.maxAge, c.sMaxAge, c.minFresh, c.whileRevalidate} {
+		for _, d := range []time.Duration{c.maxAge, c.sMaxAge, c.minFresh, c.whileRevalidate, c.ifError} {
 			require.True(t, d == absent || d >= 0 && d <= maxSeconds*time.Second)
 		}
 		both := parseControl([]string{text, "no-store"})

@@ -50,7 +50,7 @@ type mark struct {
 
 // counts are atomic.
 type counts struct {
-	hits, stale, misses, passed, collapsed, stored, evicted, refused, invalidated atomic.Uint64
+	hits, stale, misses, rescued, passed, collapsed, stored, evicted, refused, invalidated atomic.Uint64
 }
 
 // Stats describes a store.
@@ -63,6 +63,7 @@ type Stats struct {
 	Hits      uint64 // answered from the cache, Stale included
 	Stale     uint64 // of these, with an answer that was no longer fresh
 	Misses    uint64 // passed on, as no stored answer could be used
+	Rescued   uint64 // of these, answered with a stale answer, as the service failed
 	Passed    uint64 // passed on, as the cache is not for them: other methods, ranges, clients that refuse it
 	Collapsed uint64 // waited for the answer to another request
 
@@ -89,6 +90,7 @@ func (s *Store) Stats() Stats {
 		Hits:        s.counts.hits.Load(),
 		Stale:       s.counts.stale.Load(),
 		Misses:      s.counts.misses.Load(),
+		Rescued:     s.counts.rescued.Load(),
 		Passed:      s.counts.passed.Load(),
 		Collapsed:   s.counts.collapsed.Load(),
 		Stored:      s.counts.stored.Load(),
@@ -228,6 +230,11 @@ func (s *Store) remove(e *entry) {
 func (s *Store) release(e *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.releaseLocked(e)
+}
+
+// releaseLocked is release with s.mu held.
+func (s *Store) releaseLocked(e *entry) {
 	if e.readers--; e.readers == 0 && e.recent == nil {
 		s.used -= e.size
 	}

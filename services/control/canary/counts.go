@@ -41,7 +41,7 @@ func (c *counts) add(rec *accesslog.Record) {
 		return
 	}
 	c.requests.Add(1)
-	if rec.Status == 0 || rec.Status >= http.StatusInternalServerError {
+	if rec.Status == 0 || rec.Status >= http.StatusInternalServerError || rec.Cache == accesslog.CacheRescue {
 		c.errors.Add(1)
 	}
 	took := rec.TTFB

@@ -30,6 +30,7 @@ func (s *Sources) cache() metrics.Group {
 		metrics.Count("vespo_cache_hits_total", "Requests that were answered from the cache.", func(c stats) uint64 { return c.Hits }),
 		metrics.Count("vespo_cache_stale_total", "Of these, requests with an answer that another request was about to renew.", func(c stats) uint64 { return c.Stale }),
 		metrics.Count("vespo_cache_misses_total", "Requests for which no stored answer could be used.", func(c stats) uint64 { return c.Misses }),
+		metrics.Count("vespo_cache_stale_if_error_total", "Of these, requests with an answer that was too old, as the service failed.", func(c stats) uint64 { return c.Rescued }),
 		metrics.Count("vespo_cache_passed_total", "Requests to services with a cache that it is not for, such as those of other methods than GET and HEAD.", func(c stats) uint64 { return c.Passed }),
 		metrics.Count("vespo_cache_collapsed_total", "Requests that have waited for the answer to another one.", func(c stats) uint64 { return c.Collapsed }),
 		metrics.Count("vespo_cache_stored_total", "Answers that were stored.", func(c stats) uint64 { return c.Stored }),
