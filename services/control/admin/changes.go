@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -17,6 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
+	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -47,7 +50,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.answerDeployed(w, result)
+	return h.answerDeployed(w, r, result)
 }
 
 // withKind adds the violations that the kind finds in the other fields of a request, so that all are known at once. A kind with a module is not asked: the module has not been read.
@@ -115,7 +118,7 @@ func (h *Handler) fetch(ctx context.Context, source fetch.Source) (module []byte
 }
 
 // answerDeployed answers with the service and the changes made by the deploy.
-func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) error {
+func (h *Handler) answerDeployed(w http.ResponseWriter, r *http.Request, result deploy.Result) error {
 	status := http.StatusOK
 	if result.Created && !result.DryRun {
 		status = http.StatusCreated
@@ -128,8 +131,25 @@ func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) er
 	if staged, ok := result.Service.Numbered(result.Staged); ok {
 		view.Changes, view.Kept = changesOf(h.cfg.Kinds, deploy.Result{Before: result.Before, Service: registry.Service{Current: staged}})
 	}
-	view.RolledBackTo = result.RolledBackTo
+	view.RolledBackTo, view.URL = result.RolledBackTo, h.publicURL(r, result.Service.Key.Prefix)
 	return h.answer(w, status, view)
+}
+
+// publicURL returns the URL of a service on the public listener, for requests over a listener that serves management alone;
+// otherwise "". Where the public listener has all addresses, the host is that of the request.
+func (h *Handler) publicURL(r *http.Request, prefix routekey.Prefix) string {
+	if h.cfg.PublicURL == nil || !access.OnOwnOrigin(r) {
+		return ""
+	}
+	u, err := url.Parse(h.cfg.PublicURL())
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && addr.IsUnspecified() {
+		asked := url.URL{Host: r.Host}
+		u.Host = net.JoinHostPort(asked.Hostname(), u.Port())
+	}
+	return u.String() + string(prefix)
 }
 
 // locationOf returns the path at which a service can be inspected.
@@ -171,7 +191,7 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.answerDeployed(w, result)
+	return h.answerDeployed(w, r, result)
 }
 
 // rollback rolls back to the version with the given generation or number, or to the previous one if both are 0.

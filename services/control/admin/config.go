@@ -87,6 +87,10 @@ type Config struct {
 	// is none.
 	Slots func() Slots
 
+	// PublicURL returns the scheme and the address of the public listener, "" until it is open. Nil means that clients are
+	// not told.
+	PublicURL func() string
+
 	// ConsoleURL returns the address of the console, "" if there is none. Nil means that there is none.
 	ConsoleURL func() string
 

@@ -53,6 +53,22 @@ func TestConsoleIsOnAdminListenersAlone(t *testing.T) {
 	require.Contains(t, p.Detail, "--admin-listen")
 }
 
+// TestURLWhereAllAddressesListen checks that the URL of a service has the host by which the client has reached the server.
+func TestURLWhereAllAddressesListen(t *testing.T) {
+	for public, want := range map[string]string{
+		"https://[::]:8443":     `"url":"https://127.0.0.1:8443/x"`,
+		"https://0.0.0.0:8443":  `"url":"https://127.0.0.1:8443/x"`,
+		"http://192.0.2.1:8080": `"url":"http://192.0.2.1:8080/x"`,
+	} {
+		st := start(t, setup{own: true, admin: admin.Config{PublicURL: func() string { return public }}})
+		a := st.post("/services/add", "application/json", `{"prefix":"x","upstream":["http://127.0.0.1:1"]}`)
+		require.Equal(t, http.StatusCreated, a.status, a.body)
+		require.Contains(t, a.body, want)
+	}
+	st := start(t, setup{own: true, admin: admin.Config{PublicURL: func() string { return "" }}})
+	require.NotContains(t, st.post("/services/add", "application/json", `{"prefix":"x","upstream":["http://127.0.0.1:1"]}`).body, `"url"`)
+}
+
 // TestStrangersSeeNoConsole checks that clients that may not manage do not learn of the console.
 func TestStrangersSeeNoConsole(t *testing.T) {
 	cfg := admin.Config{Token: "correct horse", ConsoleURL: func() string { return consoleURL }}

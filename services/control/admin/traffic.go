@@ -141,5 +141,5 @@ func (h *Handler) split(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.answerDeployed(w, result)
+	return h.answerDeployed(w, r, result)
 }

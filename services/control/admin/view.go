@@ -64,6 +64,7 @@ type serviceView struct {
 	DryRun      bool                `json:"dry_run,omitempty"`
 	// RolledBackTo is the generation that the version had before; 0 unless the request was a rollback.
 	RolledBackTo registry.Generation `json:"rolled_back_to,omitempty"`
+	URL          string              `json:"url,omitempty"` // of the service, in answers of listeners that do not serve it
 }
 
 // queueView is the JSON form of the requests in a queue.

@@ -210,12 +210,21 @@ func (c *KVPutCmd) Run(ctx context.Context, s stdio.Streams) error {
 		ContentType: linesType,
 	})
 	if err != nil {
-		return err
+		return ofOneLine(err)
 	}
 	return show(&c.clientFlags, s, a, func(to *screen, done *kvChanged) error {
 		_, err := fmt.Fprintf(to, "put %s into %s\n", stdio.Printable(c.Key), stdio.Printable(done.Store))
 		return err
 	})
+}
+
+// ofOneLine returns the refusal of an import without what it says about lines.
+func ofOneLine(err error) error {
+	var refused *Refusal
+	if errors.As(err, &refused) {
+		refused.Detail = strings.TrimSuffix(strings.TrimPrefix(refused.Detail, "line 1: "), "; 0 keys of the lines before were written")
+	}
+	return err
 }
 
 // value returns the value of the flags.
@@ -341,7 +350,7 @@ func (c *KVImportCmd) Run(ctx context.Context, s stdio.Streams) error {
 		return err
 	}
 	return show(&c.clientFlags, s, a, func(to *screen, done *kvChanged) error {
-		text := fmt.Sprintf("imported %d keys into %s", done.Keys, stdio.Printable(done.Store))
+		text := fmt.Sprintf("imported %s into %s", counted(done.Keys, "key"), stdio.Printable(done.Store))
 		if done.Expired > 0 {
 			text += fmt.Sprintf(", left out %d that have expired", done.Expired)
 		}

@@ -47,6 +47,7 @@ type Service struct {
 	Options     map[string]any `json:"options"` // fields that are not the default, without secrets
 	// RolledBackTo is the generation that the version had before a rollback; 0 after other requests.
 	RolledBackTo uint64 `json:"rolled_back_to"`
+	URL          string `json:"url"` // of the service, if the server was reached by a listener that does not serve it
 }
 
 // retiring describes replaced versions that still have requests.
@@ -300,7 +301,7 @@ func writeDeployed(to *screen, what, base string, s *Service) error {
 	if s.Changes != nil && len(s.Changes) == 0 {
 		fmt.Fprintln(to, "the version is the same as before")
 	}
-	_, err := fmt.Fprintf(to, "%s\n%s%s\n", stdio.Printable(s.Digest), base, stdio.Printable(s.Prefix))
+	_, err := fmt.Fprintf(to, "%s\n%s\n", stdio.Printable(s.Digest), stdio.Printable(cmp.Or(s.URL, base+s.Prefix)))
 	return err
 }
 

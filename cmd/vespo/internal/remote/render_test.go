@@ -91,6 +91,10 @@ func TestWriteDeployed(t *testing.T) {
 	away := &Service{Version: Version{Digest: "sha256:00", Number: 1, Size: 10}, Prefix: "/", State: "elsewhere", Target: "10.0.0.2:7070"}
 	require.NoError(t, writeDeployed(&screen{Writer: &b}, "added", "http://h", away))
 	require.Equal(t, "added /: version 1, 10 B, served by 10.0.0.2:7070\nsha256:00\nhttp://h/\n", b.String())
+	b.Reset()
+	away.URL = "https://h:8443/"
+	require.NoError(t, writeDeployed(&screen{Writer: &b}, "added", "http://h", away))
+	require.Contains(t, b.String(), "\nhttps://h:8443/\n", "the admin listener serves no services")
 }
 
 func TestShown(t *testing.T) {

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
@@ -95,6 +96,27 @@ func TestConsoleIsServed(t *testing.T) {
 
 	said, stop = withConsole(t, io.Discard, "--listen=127.0.0.1:0", "--admin-listen=off")
 	require.NotContains(t, said, "console at")
+	require.NoError(t, stop())
+}
+
+// TestURLOfService checks that a deploy over the admin listener is answered with the URL on the public listener.
+func TestURLOfService(t *testing.T) {
+	said, stop := withConsole(t, io.Discard, "--listen=127.0.0.1:0")
+	admin := strings.TrimSuffix(consoleIn(t, said), "/services/ui/")
+	_, public, _ := strings.Cut(strings.TrimSpace(said), "listening on ")
+	for base, want := range map[string]string{admin: public + "/there", public: ""} {
+		r, err := http.Post(base+"/services/add", "application/json", strings.NewReader(`{"prefix":"there","redirect":"/elsewhere"}`))
+		require.NoError(t, err)
+		var answer struct{ URL string }
+		require.NoError(t, json.NewDecoder(r.Body).Decode(&answer))
+		require.NoError(t, r.Body.Close())
+		require.Equal(t, want, answer.URL)
+	}
+	noRedirects := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	r, err := noRedirects.Get(public + "/there")
+	require.NoError(t, err)
+	require.NoError(t, r.Body.Close())
+	require.Equal(t, "/elsewhere", r.Header.Get("Location"))
 	require.NoError(t, stop())
 }
 

@@ -252,6 +252,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		Hosts:               c.hosts(),
 		DrainHost:           c.drainHost(),
 		Common:              c.common(),
+		PublicURL:           func() string { url, _ := c.public.Load().(string); return url },
 		ConsoleURL:          func() string { url, _ := c.console.Load().(string); return url },
 		Metrics:             c.sources.Scrapes,
 	})
