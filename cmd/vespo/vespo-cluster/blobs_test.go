@@ -17,7 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdtest"
 )
 
-// startObjects starts an object store with a bucket, and sets the keys for it. It refuses all while away is set.
+// startObjects starts an object store with a bucket. It refuses all while away is set.
 func startObjects(t *testing.T, away *atomic.Bool) (url string) {
 	t.Helper()
 	backend := s3mem.New()
@@ -31,13 +31,12 @@ func startObjects(t *testing.T, away *atomic.Bool) (url string) {
 		fake.ServeHTTP(w, r)
 	}))
 	t.Cleanup(objects.Close)
-	t.Setenv("AWS_ACCESS_KEY_ID", "key")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	return "s3://modules/vespo?region=us-east-1&endpoint=" + objects.URL
 }
 
 // TestMigrateWithObjects moves a catalogue whose modules are in the object store alone to a directory, and that one to another prefix.
 func TestMigrateWithObjects(t *testing.T) {
+	t.Parallel()
 	objects, moved := startObjects(t, new(atomic.Bool)), startObjects(t, new(atomic.Bool))
 	server := etcdtest.Start(t)
 	first := newHost(t, server.URL("objects"))
@@ -74,6 +73,7 @@ func TestMigrateWithObjects(t *testing.T) {
 
 // TestMigrateBackOfNothing leaves no directory behind.
 func TestMigrateBackOfNothing(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	target := filepath.Join(t.TempDir(), "back")
 	for _, store := range []string{server.URL("empty"), "etcd://127.0.0.1:1/empty?timeout=1s&dial_timeout=1s"} {
@@ -87,6 +87,7 @@ func TestMigrateBackOfNothing(t *testing.T) {
 // TestObjectStore deploys on one host and serves on another one that never saw it. Without the object store, deploys are
 // refused by its name, and serving goes on.
 func TestObjectStore(t *testing.T) {
+	t.Parallel()
 	var away atomic.Bool
 	objects := startObjects(t, &away)
 	server := etcdtest.Start(t)
@@ -123,8 +124,6 @@ func TestObjectStore(t *testing.T) {
 
 // TestStartWithoutObjects starts with an object store that cannot be reached. The log says so, before a deploy.
 func TestStartWithoutObjects(t *testing.T) {
-	t.Setenv("AWS_ACCESS_KEY_ID", "key")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	server := etcdtest.Start(t)
 	h := newHost(t, server.URL("objects"))
 	h.args = append(h.args, "--blobs", "s3://modules/vespo?region=us-east-1&endpoint=http://127.0.0.1:1")

@@ -29,6 +29,7 @@ func (h *host) listenForPeers() string {
 // TestDrain drains a host by the other one. It is not ready until that is ended, also after a restart, without etcd, too. It
 // serves all the while.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	url := server.URL("drain") + "?timeout=1s"
 	a, b := newHost(t, url), newHost(t, url)
@@ -112,6 +113,7 @@ func TestDrainedHostsClaimNothing(t *testing.T) {
 // TestDrainWaits waits for a host with a request that is stored and held by a worker, and one whose client waits. It fails
 // while there is one of them, and names it.
 func TestDrainWaits(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	a := newHost(t, server.URL("waits"))
 	address := a.listenForPeers()
@@ -153,6 +155,7 @@ func TestDrainWaits(t *testing.T) {
 // TestCutOffHostsAreNotDrained stops a host that has announced that it has nothing in progress. It does not count as drained while its
 // lease goes on, and does when it announces that again.
 func TestCutOffHostsAreNotDrained(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	url := server.URL("cut") + "?lease=1m"
 	a, b := newHost(t, url), newHost(t, url)

@@ -18,6 +18,7 @@ import (
 // TestEventsRunOnTheirHosts accepts events of a placed service on all hosts. The hosts with the label run them, and no other
 // tries; when these are gone, the events wait for the next one.
 func TestEventsRunOnTheirHosts(t *testing.T) {
+	t.Parallel()
 	const each = 10
 	server, engine := etcdtest.Start(t), enginetest.StartPostgres(t)
 	client := &http.Client{Timeout: 30 * time.Second}

@@ -31,6 +31,7 @@ func (h *host) counted(metric, labels string) (sum float64) {
 // TestForwardCold restarts two hosts, so that no service is loaded, and asks both hosts for all services: each is loaded on one
 // host alone. If that host dies, the other one serves all.
 func TestForwardCold(t *testing.T) {
+	t.Parallel()
 	const services = 12
 	server := etcdtest.Start(t)
 	var all []*host

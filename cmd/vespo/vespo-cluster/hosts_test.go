@@ -29,12 +29,13 @@ import (
 // patience bounds what a test waits for.
 const patience = 2 * time.Minute
 
-// TestMain is the program itself, if it is started under its name. Compilers are.
+// TestMain is the program itself, if it is started under its name. Compilers are. Tests use object stores with these keys.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "vespo" {
 		main()
 		return
 	}
+	_, _ = os.Setenv("AWS_ACCESS_KEY_ID", "key"), os.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	os.Exit(m.Run())
 }
 
@@ -212,6 +213,7 @@ func hostsOf(t *testing.T, store string, n int) (all []*host) {
 // TestHosts deploys on any host of three and sees the services on all, also on one that was away, while etcd is down, and
 // on one that joins later.
 func TestHosts(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	all := hostsOf(t, server.URL("hosts"), 2)
 	status, answer := all[0].post("/services/add", url.Values{"prefix": {"hello"}}, guest(t, "hello"))

@@ -64,6 +64,7 @@ func (h *host) put(path, text string) int {
 
 // TestKeyValueStores lets a guest use a store on two hosts, by each engine, and copies it from one engine to the other.
 func TestKeyValueStores(t *testing.T) {
+	t.Parallel()
 	module := guests.SDK(t, "key-value")
 	engines := []string{
 		"redis://" + enginetest.StartRedis(t).Address,

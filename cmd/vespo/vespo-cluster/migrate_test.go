@@ -128,6 +128,7 @@ func announced(t *testing.T, url string, dir *filestore.Store) {
 // TestMigrationsKeepTheCatalogue moves random catalogues to etcd and from there to another directory, which has the same
 // catalogue and all blobs.
 func TestMigrationsKeepTheCatalogue(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	seed := rand.Uint64()
 	t.Log("seed", seed)
@@ -190,6 +191,7 @@ func (f *failing) Commit(ctx context.Context, base, next *registry.State) error 
 
 // TestMigrationGoesOn interrupts a migration after the store has the catalogue, and makes it again.
 func TestMigrationGoesOn(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	url := server.URL("again")
 	path := t.TempDir()
@@ -298,6 +300,7 @@ func command(args ...string) (string, error) {
 
 // TestMigrate moves the directory of a server to etcd, starts two hosts with it, and moves it back.
 func TestMigrate(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	store := server.URL("moved")
 	first := newHost(t, store)

@@ -43,6 +43,7 @@ func (h *host) knows(n int) {
 // TestServicesAreOnLabelledHosts deploys for a label on a host without it. All hosts serve it by the one that has the label, which
 // alone has loaded it, also while etcd is away.
 func TestServicesAreOnLabelledHosts(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	url1 := server.URL("on")
 	a, b, c := labelled(t, url1), labelled(t, url1, "zone=b", "gpu"), labelled(t, url1, "zone=c")
@@ -133,6 +134,7 @@ func placed(hosts []*host, n int) (texts []string) {
 // TestReplicas places services on two hosts of three. All hosts serve all the time, while a host is drained and comes back, and
 // another one dies. Only services of these hosts move.
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	const services = 8
 	server := etcdtest.Start(t)
 	url1 := server.URL("replicas") + "?lease=5s"
@@ -198,6 +200,7 @@ func TestReplicas(t *testing.T) {
 // TestPlacementChanges moves a service between labels, under requests to all hosts. Each host answers with what it has
 // acknowledged or with something newer.
 func TestPlacementChanges(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	url1 := server.URL("moves")
 	all := []*host{labelled(t, url1, "n=0"), labelled(t, url1, "n=1"), labelled(t, url1, "n=2")}
@@ -231,6 +234,7 @@ func TestPlacementChanges(t *testing.T) {
 // TestHoldersThatCannotServe places a service on two hosts, of which one has less memory than it needs. That one's clients are
 // served by the other, also while it starts, and vespo hosts lists the service.
 func TestHoldersThatCannotServe(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	url1 := server.URL("small")
 	large, front := labelled(t, url1, "on"), labelled(t, url1)

@@ -29,6 +29,7 @@ func (h *host) loses(module []byte) {
 // TestModulesOfRememberedHosts starts a host that lacks a module, without etcd, and then with an etcd in which the leases of the
 // other hosts have ended. One that it remembers is gone, another one has the module.
 func TestModulesOfRememberedHosts(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	proxy := enginetest.StartProxy(t, server.Address)
 	const lease = "?lease=2s"

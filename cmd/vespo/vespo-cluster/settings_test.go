@@ -29,6 +29,7 @@ func check(t *testing.T, path, settings string) (string, error) {
 
 // TestFilesOfHosts lets two hosts have files with other services. The second one says what it removes.
 func TestFilesOfHosts(t *testing.T) {
+	t.Parallel()
 	store := etcdtest.Start(t)
 	for n, prefix := range []string{"/a", "/b"} {
 		path := filepath.Join(t.TempDir(), "vespo.toml")
@@ -51,6 +52,7 @@ func placedService(t *testing.T) string {
 
 // TestSettingsInFile names the store and engines in the configuration file. To check the file, none has to be there.
 func TestSettingsInFile(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "vespo.toml")
 	for _, engine := range []string{"redis://127.0.0.1:1", "postgres://vespo@127.0.0.1:1/vespo"} {
 		out, err := check(t, path, fmt.Sprintf("store = \"etcd://127.0.0.1:1/vespo\"\npeer-listen = \"127.0.0.1:0\"\nkv = %q\n"+

@@ -50,8 +50,6 @@ func newBucket(t *testing.T) *bucket {
 		}
 	}))
 	t.Cleanup(server.Close)
-	t.Setenv("AWS_ACCESS_KEY_ID", "key")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	b.url = "s3://modules/vespo?region=us-east-1&endpoint=" + server.URL
 	return b
 }
@@ -129,6 +127,7 @@ func (m *member) remove(ctx context.Context, prefix string) error {
 // TestSweepsSpareDeployedModules sweeps without pause on two hosts, with a tiny grace, while others deploy and remove the same few
 // modules. Each module of an acknowledged deploy is there until its service is removed.
 func TestSweepsSpareDeployedModules(t *testing.T) {
+	t.Parallel()
 	const grace, duration = time.Second, 20 * time.Second
 	server := etcdtest.Start(t)
 	b := newBucket(t)

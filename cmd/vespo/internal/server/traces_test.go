@@ -117,6 +117,7 @@ func traced(t *testing.T, r *receiver, more ...string) (*server, string) {
 	t.Helper()
 	cfg, err := parse(t, "--demo", "--listen=127.0.0.1:0", "--worker-listen=127.0.0.1:0", "--slots=8", "--memory=16MiB")
 	require.NoError(t, err)
+	cfg.SharedCode = guests.CodeCache()
 	cfg.environment = r.lookup(more...)
 	return listening(t, cfg)
 }
