@@ -70,10 +70,14 @@ func (a *answered) mayServe(q *Request, changed int, now time.Time, failed bool)
 // TestHitsFollowTheRules sends random requests to a service with random answers, at random times, and checks each hit against the
 // model.
 func TestHitsFollowTheRules(t *testing.T) {
-	rescued := 0
+	hits, rescued := 0, 0
 	for seed := range uint64(30) {
-		synctest.Test(t, func(t *testing.T) { rescued += follow(t, rand.New(rand.NewPCG(seed, 1))) })
+		synctest.Test(t, func(t *testing.T) {
+			h, r := follow(t, rand.New(rand.NewPCG(seed, 1)))
+			hits, rescued = hits+h, rescued+r
+		})
 	}
+	require.Greater(t, hits, 500)
 	require.Greater(t, rescued, 30)
 }
 
@@ -84,14 +88,14 @@ func FuzzHitsFollowTheRules(f *testing.F) {
 	})
 }
 
-// follow returns how many requests got a stale answer, as the service failed.
-func follow(t *testing.T, random *rand.Rand) (rescued int) {
+// follow returns how many requests got an answer from the cache, and how many got a stale one as the service failed.
+func follow(t *testing.T, random *rand.Rand) (hits, rescued int) {
 	pick := func(of ...string) string { return of[random.IntN(len(of))] }
 	s := NewStore(1 << 20)
 	c := s.Open("/a")
 	var answers []answered
 	var open []func()
-	changes, hits := map[string]int{}, 0
+	changes := map[string]int{}
 	for range 400 {
 		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
 		target := pick("/1", "/2", "/3")
@@ -154,10 +158,9 @@ func follow(t *testing.T, random *rand.Rand) (rescued int) {
 	for _, end := range open {
 		end()
 	}
-	require.Greater(t, hits, 10)
 	c.Close()
 	requireEmpty(t, s)
-	return rescued
+	return hits, rescued
 }
 
 // fails lets the service fail, and reports whether the client gets a stale answer instead.
