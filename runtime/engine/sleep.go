@@ -3,9 +3,15 @@ package engine
 // instanceBytes is the memory of the host for an instance besides that of rewrite.Info.InstanceBytes and the call stacks.
 const instanceBytes = 8 << 10
 
+// Holder is implemented by an Instance.Exchange that holds memory between requests, such as buffers.
+type Holder interface{ HeldBytes() int }
+
 // HostBytes returns the memory of the host that an instance takes besides its slot, roughly.
 func (in *Instance) HostBytes() int64 {
 	n := instanceBytes + in.module.info.InstanceBytes
+	if holder, ok := in.Exchange.(Holder); ok {
+		n += holder.HeldBytes()
+	}
 	for _, e := range in.entries {
 		if e.fn != nil {
 			n += in.stacks.bytes(e.fn)

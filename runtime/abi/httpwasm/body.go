@@ -35,6 +35,9 @@ func (b *requestBody) end() {
 	b.kept.Reset()
 }
 
+// HeldBytes implements engine.Holder: buffers of bodies stay with an idle instance.
+func (c *call) HeldBytes() int { return c.request.kept.Cap() }
+
 // Waits reports whether reads may wait.
 func (b *requestBody) Waits() bool { return abi.MayWait(b.body) }
 

@@ -1,6 +1,7 @@
 package httpwasm
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -159,6 +160,11 @@ func TestTheBodyBehindTheGuest(t *testing.T) {
 			}
 			g.serve(x, code{request: func() int64 { c.request(g); return passOn }})
 			require.True(t, called)
+			kept := g.in.Exchange.(*call).request.kept.Cap()
+			require.LessOrEqual(t, kept, keepBytes)
+			before := g.in.HostBytes()
+			g.in.Exchange.(*call).request.kept = bytes.Buffer{}
+			require.EqualValues(t, kept, before-g.in.HostBytes(), "an idle instance counts what it keeps")
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -26,6 +27,14 @@ func (f *failure) Error() string { return f.errorType + ": " + f.message }
 
 // Unwrap returns the cause.
 func (f *failure) Unwrap() error { return f.cause }
+
+// level returns the level of the failure in the log: a server that is not ready yet has not failed.
+func (f *failure) level() slog.Level {
+	if f.retryAfter > 0 && f.cause == nil {
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
 
 func fail(status int, errorType, format string, args ...any) *failure {
 	return &failure{status: status, errorType: errorType, message: fmt.Sprintf(format, args...)}
@@ -53,7 +62,7 @@ func busy(reason, message string) *failure {
 	return f
 }
 
-// unavailable returns the failure of a store. Only the log has the cause.
+// unavailable returns a failure that passes, such as that of a store. SDKs try again. Only the log has the cause; nil: nothing has failed.
 func unavailable(message string, cause error) *failure {
 	f := fail(http.StatusServiceUnavailable, "ServiceException", "%s", message)
 	f.retryAfter, f.cause = time.Second, cause

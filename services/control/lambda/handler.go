@@ -211,7 +211,7 @@ func (h *Handler) serve(w http.ResponseWriter, in *http.Request, o operation) {
 	}
 	f := failureOf(err)
 	if f.status >= http.StatusInternalServerError {
-		h.cfg.Log.Error("a request of the Lambda API failed", slog.String("request_id", r.id), slog.Any("error", err), slog.Any("cause", f.cause))
+		h.cfg.Log.Log(r.Context(), f.level(), "a request of the Lambda API failed", slog.String("request_id", r.id), slog.Any("error", err), slog.Any("cause", f.cause))
 	}
 	f.answer(w)
 }

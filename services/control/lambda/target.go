@@ -2,7 +2,6 @@ package lambda
 
 import (
 	"errors"
-	"net/http"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
@@ -22,7 +21,7 @@ type target struct {
 // find returns the service that the path and query of a request name.
 func (h *Handler) find(r *request) (target, error) {
 	if !h.cfg.Catalogue.Ready() {
-		return target{}, fail(http.StatusServiceUnavailable, "ServiceException", "the server is loading its services, or shutting down; try again")
+		return target{}, unavailable("the server is loading its services, or shutting down; try again", nil)
 	}
 	ref, err := arn.Parse(r.PathValue("function"))
 	if err != nil {

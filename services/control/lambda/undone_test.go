@@ -1,9 +1,14 @@
 package lambda
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/internal/access"
 )
 
 // moduleCatalogue has a service that is no function.
@@ -79,4 +85,27 @@ func TestEventsForOtherHosts(t *testing.T) {
 		require.Equal(t, shared, final == nil)
 		require.Equal(t, shared, retry > 0)
 	}
+}
+
+// loading is a catalogue whose services are being loaded.
+type loading struct{ Catalogue }
+
+func (loading) Ready() bool { return false }
+
+// TestAServerThatIsLoadingHasNotFailed checks that clients are told to try again, without an error in the log.
+func TestAServerThatIsLoadingHasNotFailed(t *testing.T) {
+	var log bytes.Buffer
+	h := New(Config{Catalogue: loading{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := httptest.NewUnstartedServer(h)
+	s.Config.BaseContext = func(l net.Listener) context.Context { return access.WithListener(context.Background(), l.Addr()) }
+	s.Start()
+	resp, err := http.Post(s.URL+"/2015-03-31/functions/fn/invocations", "application/json", strings.NewReader("{}"))
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	s.Close()
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	require.Equal(t, "1", resp.Header.Get("Retry-After"))
+	require.Equal(t, "ServiceException", resp.Header.Get("X-Amzn-Errortype"))
+	require.Contains(t, log.String(), "level=WARN")
+	require.NotContains(t, log.String(), "level=ERROR")
 }
