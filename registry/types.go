@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,19 @@ func ParseDigest(s string) (Digest, error) {
 
 // DigestOf computes the digest of a blob.
 func DigestOf(blob []byte) Digest {
-	sum := sha256.Sum256(blob)
+	return digestOfSum(sha256.Sum256(blob))
+}
+
+// ReadDigest reads a blob to its end, without keeping it, and returns its digest and its size in bytes.
+func ReadDigest(from io.Reader) (d Digest, sizeBytes int64, err error) {
+	sum := sha256.New()
+	if sizeBytes, err = io.Copy(sum, from); err != nil {
+		return "", 0, err
+	}
+	return digestOfSum([sha256.Size]byte(sum.Sum(nil))), sizeBytes, nil
+}
+
+func digestOfSum(sum [sha256.Size]byte) Digest {
 	return Digest(digestScheme + hex.EncodeToString(sum[:]))
 }
 

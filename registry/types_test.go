@@ -1,9 +1,12 @@
 package registry_test
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,4 +35,16 @@ func TestProblemIsOneLine(t *testing.T) {
 	require.Equal(t, "file: set aside", p.String())
 	p.Err = errors.New("torn")
 	require.Equal(t, "file: set aside: torn", p.String())
+}
+
+func TestReadDigestIsDigestOf(t *testing.T) {
+	for _, size := range []int{0, 1, 100_000} {
+		blob := bytes.Repeat([]byte("x"), size)
+		d, n, err := registry.ReadDigest(iotest.HalfReader(bytes.NewReader(blob)))
+		require.NoError(t, err)
+		require.Equal(t, registry.DigestOf(blob), d)
+		require.EqualValues(t, size, n)
+	}
+	_, _, err := registry.ReadDigest(iotest.ErrReader(io.ErrClosedPipe))
+	require.ErrorIs(t, err, io.ErrClosedPipe)
 }

@@ -72,7 +72,8 @@ func (s Source) Read(kinds schema.Kinds, maxModuleBytes int64) (*File, error) {
 		return f, err
 	}
 	violations := f.parse(text)
-	m := &modules{maxBytes: maxModuleBytes, known: make(map[string]services.Blob)}
+	m := &modules{maxBytes: maxModuleBytes}
+	m.describe(f.services)
 	for i := range f.services {
 		violations = append(violations, f.services[i].readModule(f, m)...)
 	}
@@ -251,45 +252,60 @@ func (f *File) Relative(path string) string {
 	return filepath.Join(filepath.Dir(f.Path), path)
 }
 
-// readFile reads a regular file. It returns an error if the file is modified during the read. Errors do not
-// repeat the path, so that the caller can put it in front of them. check may refuse the open file, unless it is nil.
-func readFile(path string, maxBytes int64, check func(fs.FileInfo) error) ([]byte, error) {
+// readFile reads a regular file, as readWhole does. check may refuse the open file, unless it is nil.
+func readFile(path string, maxBytes int64, check func(fs.FileInfo) error) (text []byte, err error) {
+	err = readWhole(path, maxBytes, check, func(from io.Reader, sizeBytes int64) (int64, error) {
+		text = make([]byte, sizeBytes+1) // one more, to find that it grows
+		n, err := io.ReadFull(from, text)
+		text = text[:n]
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = nil
+		}
+		return int64(n), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
+}
+
+// readWhole has a regular file read, by a function that returns how many bytes there were. It returns an error if the file is modified
+// during the read. Errors do not repeat the path, so that the caller can put it in front of them.
+func readWhole(path string, maxBytes int64, check func(fs.FileInfo) error, read func(from io.Reader, sizeBytes int64) (int64, error)) error {
 	file, err := regular.Open(path)
 	switch {
 	case errors.Is(err, regular.ErrSpecial):
-		return nil, errors.New("is not a file")
+		return errors.New("is not a file")
 	case err != nil:
-		return nil, plain(err)
+		return plain(err)
 	}
 	defer file.Close()
 	before, err := file.Stat()
 	switch {
 	case err != nil:
-		return nil, plain(err)
+		return plain(err)
 	case !before.Mode().IsRegular():
-		return nil, errors.New("is not a file")
+		return errors.New("is not a file")
 	case before.Size() > maxBytes:
-		return nil, fmt.Errorf("has %d bytes, at most %d are taken", before.Size(), maxBytes)
+		return fmt.Errorf("has %d bytes, at most %d are taken", before.Size(), maxBytes)
 	}
 	if check != nil {
 		if err := check(before); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	text := make([]byte, before.Size()+1) // one more, to find that it grows
-	n, err := io.ReadFull(file, text)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, plain(err)
+	n, err := read(file, before.Size())
+	if err != nil {
+		return plain(err)
 	}
-	text = text[:n]
 	after, err := file.Stat()
 	if err != nil {
-		return nil, plain(err)
+		return plain(err)
 	}
-	if int64(len(text)) != before.Size() || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
-		return nil, errors.New("was written to while it was read")
+	if n != before.Size() || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return errors.New("was written to while it was read")
 	}
-	return text, nil
+	return nil
 }
 
 // plain removes the path from an error. The caller reports it already.
