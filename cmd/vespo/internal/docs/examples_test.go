@@ -50,3 +50,17 @@ func TestSizesOfExamples(t *testing.T) {
 		require.InEpsilon(t, want, float64(len(guests.SDK(t, row[1])))/1e6, 0.1, row[1])
 	}
 }
+
+// shownToken matches a token that a page or a recipe shows.
+var shownToken = regexp.MustCompile(`VESPO_ADMIN_TOKEN=([a-z][a-z-]*)`)
+
+// TestTokensOfExamples checks that a server which other machines reach accepts the tokens: these commands are not run.
+func TestTokensOfExamples(t *testing.T) {
+	for _, name := range append(markdown(t), "release/Dockerfile", "release/vespo.toml") {
+		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		require.NoError(t, err)
+		for _, found := range shownToken.FindAllStringSubmatch(string(text), -1) {
+			require.GreaterOrEqual(t, len(found[1]), 16, "%s: %s", name, found[0])
+		}
+	}
+}

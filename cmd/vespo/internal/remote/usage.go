@@ -69,7 +69,13 @@ func (c *UsageCmd) Run(ctx context.Context, s stdio.Streams) error {
 		_, err := s.Out.Write(a.Body)
 		return err
 	}
-	return show(&c.clientFlags, s, a, writeUsage)
+	return show(&c.clientFlags, s, a, func(to *screen, all *usageRows) error {
+		if len(all.Rows) == 0 && c.Prefix != "" {
+			_, err := fmt.Fprintf(to, "no requests for %s in this time\n", stdio.Printable(boundTo(c.Prefix, c.Match)))
+			return err
+		}
+		return writeUsage(to, all)
+	})
 }
 
 func writeUsage(to *screen, all *usageRows) error {

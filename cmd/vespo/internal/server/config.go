@@ -182,7 +182,7 @@ func (c *Config) Validate() error {
 	if weak := c.weak(); weak != "" {
 		violations.Add("admin-token", "%s", weak)
 	}
-	violations = append(violations, c.checkAdmin()...)
+	violations = append(violations, append(c.checkAddresses(), c.checkAdmin()...)...)
 	violations = append(violations, c.checkLambda()...)
 	violations = append(violations, c.StoreSettings.check()...)
 	violations = append(violations, c.FollowSettings.check(c.Demo, c.Store != "")...)

@@ -3,10 +3,12 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/services/egress/outbound"
@@ -123,4 +125,26 @@ func keptConnections(limit uint64, known bool) int {
 		return outbound.DefaultConnections
 	}
 	return int(max(1, min(outbound.DefaultConnections, limit/16)))
+}
+
+// checkAddresses returns a violation for each listener that has the address of another one.
+func (c *Config) checkAddresses() (violations problem.Violations) {
+	taken := map[string]string{c.Listen: "--listen"}
+	for _, l := range [...]struct{ flag, address string }{
+		{"admin-listen", c.AdminListen},
+		{"worker-listen", c.WorkerListen},
+		{"lambda-listen", c.LambdaListen},
+		{"peer-listen", c.PeerListen},
+		{"http-redirect", c.HTTPRedirect},
+	} {
+		_, port, err := net.SplitHostPort(l.address)
+		if err != nil || port == "0" {
+			continue
+		}
+		if other, ok := taken[l.address]; ok {
+			violations.Add(l.flag, "is %s, the address of %s: give each listener its own", l.address, other)
+		}
+		taken[l.address] = "--" + l.flag
+	}
+	return violations
 }

@@ -106,6 +106,18 @@ func TestEmptyValues(t *testing.T) {
 	require.Empty(t, cfg.AdminToken)
 }
 
+func TestListenersHaveTheirOwnAddresses(t *testing.T) {
+	clearEnvironment(t)
+	for flag, other := range map[string]string{"--admin-listen": "--listen", "--worker-listen": "--listen", "--lambda-listen": "--listen"} {
+		_, err := parse(t, "--listen=127.0.0.1:8081", flag+"=127.0.0.1:8081")
+		require.ErrorContains(t, err, flag+" is 127.0.0.1:8081, the address of "+other+": give each listener its own")
+	}
+	_, err := parse(t, "--admin-listen=127.0.0.1:4242")
+	require.ErrorContains(t, err, "--worker-listen is 127.0.0.1:4242, the address of --admin-listen")
+	_, err = parse(t, "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--worker-listen=127.0.0.1:0")
+	require.NoError(t, err)
+}
+
 func TestWhatCanBeNoSetting(t *testing.T) {
 	clearEnvironment(t)
 	_, err := parse(t, "--config-file", fileWith(t, "[server]\nconfig-file = \"other\"\nfile-rules = true\nhelp = true\nslots = \"x\"\nlog-level = \"loud\"\n"))
