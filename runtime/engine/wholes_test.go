@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Modules whose code is not known are read and compiled few at a time, whoever asks. Those with the same code wait for each other
+// Modules whose code is not known are read and compiled few at a time. Modules with the same code wait for each other
 // without a deadlock.
 func TestModulesAreReadAndCompiledFewAtATime(t *testing.T) {
 	e := open(t, Config{CacheDir: t.TempDir(), Preparing: 2})
@@ -50,7 +50,7 @@ func TestModulesAreReadAndCompiledFewAtATime(t *testing.T) {
 	require.Empty(t, e.wholes)
 }
 
-// A turn ends with an error, too, and who waits for one leaves with its context.
+// A turn ends with an error, too, and a caller that waits for one leaves with its context.
 func TestTurnsEnd(t *testing.T) {
 	e := open(t, Config{CacheDir: t.TempDir(), Preparing: 1})
 	r := decoded(t, guest(t, "start")).Reference()

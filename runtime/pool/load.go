@@ -10,7 +10,7 @@ import (
 // loading is a load of evicted code.
 type loading struct {
 	ended chan struct{} // closed at the end
-	err   error         // set before; nil if those who wait should try again
+	err   error         // set before; nil if waiting requests should try again
 }
 
 // loaded returns the module. If its code was evicted, the first request loads it for
@@ -79,7 +79,7 @@ func (p *Pool) loadedAs(module *engine.Module, err error) error {
 	return err
 }
 
-// endLoadLocked ends a load for those who wait for it, and returns its error.
+// endLoadLocked ends a load for the waiting requests, and returns its error.
 func (p *Pool) endLoadLocked(err error) error {
 	if err != nil && p.closed {
 		err = ErrClosed

@@ -34,7 +34,7 @@ func TestFailedLoadsAreTriedAgain(t *testing.T) {
 	p.Release(in, true)
 }
 
-// Those who wait for a load that fails do not repeat it one after the other.
+// Requests that wait for a load do not repeat it one after the other if it fails.
 func TestAFailedLoadIsOneForAllWhoWait(t *testing.T) {
 	f := newFixture(t, 4)
 	release := make(chan struct{})

@@ -103,6 +103,26 @@ func TestSlotsBetweenServices(t *testing.T) {
 	require.Equal(t, stats.Slots-stats.FreeSlots, stats.Pools.Warm)
 }
 
+// TestSlotsAfterLargerServices checks that memory which a guest grows is zero in the slot of an earlier guest with a larger
+// memory full of data.
+func TestSlotsAfterLargerServices(t *testing.T) {
+	s := newServer(t, wasm.Config{Slots: 1, SlotBytes: 16 << 20})
+	large, small := []string{"/l0", "/l1", "/l2", "/l3"}, []string{"/s0", "/s1", "/s2", "/s3"}
+	for i := range large {
+		s.add(large[i], guests.Go(t, "gohello"))
+		s.add(small[i], guests.Wat(t, "secret"))
+	}
+	for range 10 {
+		for _, p := range large {
+			require.Equal(t, 200, s.get(p).StatusCode)
+		}
+		for _, p := range small {
+			require.Equal(t, "clean\n", s.get(p).Body)
+		}
+	}
+	require.Positive(t, s.kind.Stats().Pools.Asleep)
+}
+
 // FuzzIsolation hides arbitrary secrets.
 func FuzzIsolation(f *testing.F) {
 	for letter := range endings {

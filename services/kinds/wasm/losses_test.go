@@ -30,7 +30,7 @@ func cacheFiles(tb testing.TB, dir string) (files []string) {
 	return files
 }
 
-// changed replaces the content of all files below a directory. The old files stay, for those who have mapped them.
+// changed replaces the content of all files below a directory. The old files stay as they are, because they can be mapped.
 func changed(change func(content []byte) []byte, names ...string) func(tb testing.TB, dir string) {
 	return func(tb testing.TB, dir string) {
 		for _, name := range names {

@@ -64,7 +64,7 @@ func adviceFor(dir, path string, err error) string {
 	return ""
 }
 
-// ownerAdvice describes who may use a file in the data directory, or the directory in which that is to be created.
+// ownerAdvice names the owner of a file in the data directory, or of the nearest directory above it.
 func ownerAdvice(dir, path string) string {
 	info, err := os.Lstat(path)
 	for err != nil && path != filepath.Dir(path) {
