@@ -15,6 +15,11 @@ type Version struct {
 	Bytes      int64         // size of the module
 }
 
+// Unchanged ends a build whose outcome is that of the build before: browsers have nothing to reload.
+func (b *Board) Unchanged() {
+	b.change(func(s *State) { s.Building = time.Time{} })
+}
+
 // Failure is why a build resulted in no version.
 type Failure struct {
 	Title       string // such as "Build failed"

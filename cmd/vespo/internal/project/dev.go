@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -106,6 +108,8 @@ func (c *DevCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 		prefix:   prefix,
 		given:    c.grants.Given(),
 		terminal: o.Streams.Err,
+		own:      regularFiles(s.Out, s.Err),
+		quiet:    !s.Interactive(),
 		skipped:  make(map[string]bool),
 	}
 	d.live = live.New(live.Config{
@@ -125,6 +129,20 @@ func (c *DevCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 		Announce: d.announce,
 		Work:     d.work,
 	})
+}
+
+// regularFiles returns the regular files among the streams.
+func regularFiles(streams ...io.Writer) (files []fs.FileInfo) {
+	for _, stream := range streams {
+		f, ok := stream.(*os.File)
+		if !ok {
+			continue
+		}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			files = append(files, info)
+		}
+	}
+	return files
 }
 
 // ownLevel returns the least level of the server's own lines. Those about each deploy repeat what dev prints.

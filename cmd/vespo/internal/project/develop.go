@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -37,11 +38,15 @@ type dev struct {
 	prefix   routekey.Prefix
 	given    map[string]any // fields of the service, from flags
 	terminal io.Writer
+	own      []fs.FileInfo // regular files that are the standard output and the standard error
+	quiet    bool          // print no outcome twice: the output may end in a file among the sources, as by tee
 	log      *slog.Logger
 	live     *live.Live
 
 	out  string   // path of the module; open adds the directory
 	addr net.Addr // set by announce, before work
+
+	outcome string // of the last build, "" before the first; of the goroutine of work
 
 	mu      sync.Mutex
 	skipped map[string]bool // guarded by mu; reasons that were printed
@@ -89,7 +94,7 @@ func (d *dev) explainSkipped(path, reason string) {
 
 // work builds and deploys until ctx ends or the sources can no longer be watched.
 func (d *dev) work(ctx context.Context, deployer *deploy.Deployer) error {
-	watcher, err := Watch(d.dir)
+	watcher, err := Watch(d.dir, d.own...)
 	if err != nil {
 		fmt.Fprintf(d.terminal, "changes of the sources go unnoticed, start again after them: %s\n", err)
 		d.refresh(ctx, deployer)
@@ -118,15 +123,31 @@ func (d *dev) work(ctx context.Context, deployer *deploy.Deployer) error {
 func (d *dev) refresh(ctx context.Context, deployer *deploy.Deployer) bool {
 	start := time.Now()
 	d.live.Board.Begin()
-	text, echo := tail.New(maxBuildTextBytes), &echo{w: d.terminal}
-	version, err := d.deploy(ctx, deployer, io.MultiWriter(echo, text))
+	var held bytes.Buffer // the output, if it may be a repetition
+	to := d.terminal
+	if d.quiet && d.outcome != "" {
+		to = &held
+	}
+	text, echo := tail.New(maxBuildTextBytes), &echo{w: to}
+	version, content, err := d.deploy(ctx, deployer, io.MultiWriter(echo, text))
 	took := time.Since(start)
-	switch {
-	case ctx.Err() != nil: // the server is stopping
+	if ctx.Err() != nil { // the server is stopping
 		return false
-	case err != nil:
+	}
+	outcome := "serves " + content
+	if err != nil {
 		echo.flush()
-		fmt.Fprintln(io.MultiWriter(d.terminal, text), err)
+		fmt.Fprintln(io.MultiWriter(to, text), err)
+		outcome = "failed " + text.String()
+	}
+	repeated := d.quiet && outcome == d.outcome
+	d.outcome = outcome
+	if repeated {
+		d.live.Board.Unchanged()
+		return err == nil
+	}
+	_, _ = d.terminal.Write(held.Bytes()) // the terminal's errors are its own
+	if err != nil {
 		d.failed(text.String(), took)
 		return false
 	}
@@ -151,20 +172,20 @@ func (d *dev) failed(output string, took time.Duration) {
 	fmt.Fprintf(d.terminal, "%s the build failed after %s; %s\n", f.At.Format(time.TimeOnly), accesslog.Time(took), served)
 }
 
-// deploy builds and deploys the project.
-func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writer) (v live.Version, err error) {
+// deploy builds and deploys the project. content is the digest of the module and all options.
+func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writer) (v live.Version, content string, err error) {
 	p, err := Open(d.dir) // its settings may have changed
 	if err != nil {
-		return v, err
+		return v, "", err
 	}
 	began := time.Now()
 	if v.Bytes, err = compile(ctx, p, d.out, log); err != nil {
-		return v, err
+		return v, "", err
 	}
 	built := time.Now()
 	module, err := regular.ReadFile(d.out, flags.MaxModuleBytes)
 	if err != nil {
-		return v, err
+		return v, "", err
 	}
 	result, err := deployer.Add(ctx, services.Spec{
 		Key:      routekey.Key{Prefix: d.prefix},
@@ -173,11 +194,11 @@ func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writ
 		Blobs:    services.Module(module),
 	})
 	if err != nil {
-		return v, err
+		return v, "", err
 	}
 	v.Generation = uint64(result.Service.Current.Generation)
 	d.log.Debug("a change is served", slog.Duration("build", built.Sub(began)), slog.Duration("deploy", time.Since(built)))
-	return v, nil
+	return v, string(result.Service.Current.ContentDigest()), nil
 }
 
 // echo is a writer that holds the line of a command back until the command prints something.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ const maxFiles = 20_000
 // make it look earlier.
 type Watcher struct {
 	dir    string
+	own    []fs.FileInfo // files that are no sources
 	every  time.Duration // between scans
 	seen   state
 	system *fsnotify.Watcher // nil if there are no events
@@ -44,10 +46,11 @@ type Watcher struct {
 // state is a hash of the names, sizes and times of all sources.
 type state [sha256.Size]byte
 
-// Watch starts watching a directory. It returns an error if the directory has more than maxFiles files.
-func Watch(dir string) (*Watcher, error) {
-	seen, err := scan(dir, maxFiles)
-	return &Watcher{dir: dir, every: scanInterval, seen: seen}, err
+// Watch starts watching a directory. It returns an error if the directory has more than maxFiles files. own are files that
+// this process writes, such as its log: they are no sources, wherever they are.
+func Watch(dir string, own ...fs.FileInfo) (*Watcher, error) {
+	seen, err := scan(dir, maxFiles, own)
+	return &Watcher{dir: dir, own: own, every: scanInterval, seen: seen}, err
 }
 
 // Notify makes Wait look as soon as the system reports a change. The caller must call Close.
@@ -57,7 +60,7 @@ func (w *Watcher) Notify() {
 		return // polling goes on
 	}
 	w.system = system
-	_, _ = scanDirs(w.dir, maxFiles, w.follow) // Wait finds the error, too
+	_, _ = scanDirs(w.dir, maxFiles, nil, w.follow) // Wait finds the error, too
 }
 
 // Close ends the use of events.
@@ -82,7 +85,7 @@ func (w *Watcher) Wait(ctx context.Context) error {
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
 	for {
-		now, err := scan(w.dir, maxFiles)
+		now, err := scan(w.dir, maxFiles, w.own)
 		if errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -137,10 +140,12 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir() && !ignored(fs.FileInfoToDirEntry(info))
 }
 
-func scan(dir string, maxFiles int) (state, error) { return scanDirs(dir, maxFiles, nil) }
+func scan(dir string, maxFiles int, own []fs.FileInfo) (state, error) {
+	return scanDirs(dir, maxFiles, own, nil)
+}
 
 // scanDirs hashes the sources, and calls found for each directory unless it is nil.
-func scanDirs(dir string, maxFiles int, found func(dir string)) (state, error) {
+func scanDirs(dir string, maxFiles int, own []fs.FileInfo, found func(dir string)) (state, error) {
 	hash, files := sha256.New(), 0
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if path == dir {
@@ -171,6 +176,7 @@ func scanDirs(dir string, maxFiles int, found func(dir string)) (state, error) {
 			if found != nil {
 				found(path)
 			}
+		case slices.ContainsFunc(own, func(o fs.FileInfo) bool { return os.SameFile(o, info) }):
 		default: // changes of a directory show in its files
 			fmt.Fprintf(hash, "%q %d %d\n", path, info.Size(), info.ModTime().UnixNano())
 		}

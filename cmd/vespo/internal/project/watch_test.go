@@ -2,6 +2,7 @@ package project
 
 import (
 	"context"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,10 +50,10 @@ func TestScan(t *testing.T) {
 		{"link to nowhere", func() error { return os.Symlink("nowhere", filepath.Join(dir, "link")) }, true},
 		{"empty directory", func() error { return os.Mkdir(filepath.Join(dir, "empty"), 0o755) }, false},
 	} {
-		before, err := scan(dir, maxFiles)
+		before, err := scan(dir, maxFiles, nil)
 		require.NoError(t, err)
 		require.NoError(t, c.change())
-		after, err := scan(dir, maxFiles)
+		after, err := scan(dir, maxFiles, nil)
 		require.NoError(t, err)
 		require.Equal(t, c.seen, before != after, c.what)
 	}
@@ -130,8 +131,29 @@ func TestNotify(t *testing.T) {
 
 func TestScanIsBounded(t *testing.T) {
 	dir := directory(t, map[string]string{"a": "", "b/c": "", ".git/d": ""})
-	_, err := scan(dir, 3)
+	_, err := scan(dir, 3, nil)
 	require.NoError(t, err)
-	_, err = scan(dir, 2)
+	_, err = scan(dir, 2, nil)
 	require.ErrorContains(t, err, "more than 2 files")
+}
+
+// TestOwnFilesAreNoSources checks that the log of "vespo dev" in the directory of the project is no change of it.
+func TestOwnFilesAreNoSources(t *testing.T) {
+	dir := t.TempDir()
+	log, err := os.Create(filepath.Join(dir, "dev.log"))
+	require.NoError(t, err)
+	defer log.Close()
+	own := regularFiles(log, io.Discard)
+	require.Len(t, own, 1)
+	before, err := scan(dir, maxFiles, own)
+	require.NoError(t, err)
+	_, err = log.WriteString("GET / 200")
+	require.NoError(t, err)
+	after, err := scan(dir, maxFiles, own)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), nil, 0o600))
+	after, err = scan(dir, maxFiles, own)
+	require.NoError(t, err)
+	require.NotEqual(t, before, after)
 }
