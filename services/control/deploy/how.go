@@ -147,8 +147,9 @@ func (d *Deployer) Canaries() (all []Entry) {
 	return all
 }
 
-// trafficLog returns the fields of the log about the traffic of a service.
-func trafficLog(s registry.Service) (fields []any) {
+// trafficLog returns the fields of the log about the traffic of a service. A canary that had ended before is left out: s keeps it
+// until the next one.
+func trafficLog(before, s registry.Service) (fields []any) {
 	if len(s.Split.Arms) > 0 {
 		text := ""
 		for _, arm := range s.Split.Arms {
@@ -159,7 +160,7 @@ func trafficLog(s registry.Service) (fields []any) {
 	if s.Mirror.Number != 0 {
 		fields = append(fields, "mirror", fmt.Sprintf("%d=%g%%", s.Mirror.Number, float64(s.Mirror.Weight)/10))
 	}
-	if c := s.Canary; c.Number != 0 {
+	if c := s.Canary; c.Number != 0 && (c.Running() || c != before.Canary) {
 		fields = append(fields, "canary", c.State, "canary_version", c.Number)
 		if c.Running() {
 			fields = append(fields, "canary_ends", c.Ends.Format(time.RFC3339))

@@ -282,7 +282,7 @@ func (d *Deployer) report(t *transaction, p *plan.Plan, placed []*placement) (re
 			what = "traffic of the service changed"
 		}
 		fields := append([]any{"prefix", step.Service.Key, "digest", d.logged(current), "generation", current.Generation, "created", step.Created}, origin...)
-		d.log.Info(what, append(append(fields, "version", current.Number), trafficLog(step.Service)...)...)
+		d.log.Info(what, append(append(fields, "version", current.Number), trafficLog(p.Base.Services[step.Service.Key], step.Service)...)...)
 		d.cfg.Events.Deployed(result)
 	}
 	for _, key := range p.Remove {

@@ -71,8 +71,10 @@ func (c *TokenCreateCmd) Run(ctx context.Context, s stdio.Streams) error {
 	return show(&c.clientFlags, s, a, func(to *screen, made *token) error {
 		fmt.Fprintf(s.Err, "created %s, which may %s; it expires: %s\nkeep the token: it is not shown again\n",
 			stdio.Printable(made.Name), stdio.Printable(strings.Join(made.Scopes, ", ")), made.expiry(to))
-		_, err := fmt.Fprintln(to, stdio.Printable(made.Token))
-		return err
+		if _, err := fmt.Fprintln(to, stdio.Printable(made.Token)); err != nil {
+			return fmt.Errorf("%w; the token was made and is lost: revoke %s", err, stdio.Printable(made.Name))
+		}
+		return nil
 	})
 }
 
