@@ -4,17 +4,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -59,7 +62,7 @@ func TestEvictedServicesOutliveTheirFiles(t *testing.T) {
 	torn := func(content []byte) []byte { return content[:len(content)/2] }
 	flipped := func(content []byte) []byte { content[len(content)/3] ^= 1; return content }
 	other := func([]byte) []byte { return []byte(strings.Repeat("another version", 1000)) }
-	bin := guests.Go(t, "gohello") // large enough to be mapped
+	long := guests.Long(t, "hello", 500, 100) // large enough to be mapped
 	for _, c := range []struct {
 		name     string
 		compiles int64 // at most; of each service
@@ -87,7 +90,8 @@ func TestEvictedServicesOutliveTheirFiles(t *testing.T) {
 			s := newServer(t, keepsSnapshots(t, wasm.Config{CacheDir: dir}))
 			deployed := map[string]services.Deployment{"/wat": s.add("/wat", guests.Wat(t, "echo"))}
 			if strings.HasPrefix(c.name, "code") {
-				deployed["/go"] = s.add("/go", bin)
+				deployed["/long"] = s.add("/long", long, servicetest.WithTimeout(time.Minute)) // the race detector compiles slowly
+				require.Equal(t, runtime.GOOS == "linux", s.kind.Stats().MappedBytes > 0)
 			}
 			files := len(cacheFiles(t, dir))
 			for range 2 {
