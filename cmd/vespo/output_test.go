@@ -133,7 +133,7 @@ func TestBlockedOutput(t *testing.T) {
 		require.NoError(t, err)
 	}
 	p.request(t, "/chatty", 100)
-	p.request(t, "/hello?"+strings.Repeat("q", 1900), 5000) // records of 10 MiB
+	p.request(t, "/hello?"+strings.Repeat("q", 1900), 5000) // records of 12 MiB
 	require.Regexp(t, `"dropped_records":[1-9]`, p.health(t))
 
 	read := make(chan int)
@@ -202,7 +202,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	defer full.Close()
 	p := startInto(t, full)
-	p.request(t, "/chatty", 300)
+	p.request(t, "/chatty?"+strings.Repeat("q", 1900), 5000) // records of 12 MiB
 	require.Regexp(t, `"dropped_records":[1-9]`, p.health(t))
 	p.terminate(t)
 }
