@@ -99,5 +99,8 @@ func (x *exchange) awaitBody(l *admission.Limiter) error {
 	case x.request.Context().Err() != nil:
 		return fmt.Errorf("%w: %w", x.request.Context().Err(), err)
 	}
+	if malformed := client.MalformedBody(x.request.Request, err); malformed != nil {
+		return malformed
+	}
 	return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
 }

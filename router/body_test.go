@@ -95,6 +95,19 @@ func answerOf(t *testing.T, r *bufio.Reader) (status int, body string) {
 	return resp.StatusCode, string(text)
 }
 
+// A body whose chunked coding is invalid is a bad request before it takes a place, and so it is for a handler that passes on the error of a later
+// read through internal/client.
+func TestMalformedBodiesTakeNoCapacity(t *testing.T) {
+	s := serveBodies(t, 1, 0)
+	for _, body := range []string{"zz\r\n", "\r\n", "fffffffffffffffffffff\r\n", "0x1\r\nx\r\n"} {
+		_, r := s.dial(t, "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"+body)
+		status, text := answerOf(t, r)
+		require.Equal(t, http.StatusBadRequest, status, body)
+		require.Contains(t, text, "chunked coding")
+	}
+	require.Zero(t, s.limiter.Stats().Admitted)
+}
+
 // Announced bodies that are never sent take no capacity: on one HTTP/2 connection, or on
 // many HTTP/1 connections.
 func TestSilentBodiesTakeNoCapacity(t *testing.T) {

@@ -28,7 +28,8 @@ const (
 	Complete             // it was read to its end
 	TooLarge             // it is longer than the limit
 	Stalled              // the client was too slow
-	Truncated            // it is shorter than announced, or malformed
+	Truncated            // it is shorter than announced
+	Malformed            // its chunked coding is invalid
 	Gone                 // the connection failed
 	Stopped              // the handler has given it up
 )
@@ -46,10 +47,11 @@ type Terms struct {
 // the client keeps to the terms, because one that passes later would look as if the client had disconnected.
 //
 // One goroutine at a time may read; all other methods are safe for concurrent use. A read fails with a
-// *problem.Problem if the body is too large or too slow. The caller must call Stop when the request is over.
+// *problem.Problem if the body is too large, too slow or malformed. The caller must call Stop when the request is over.
 type Body struct {
 	from     io.Reader               // immutable
 	conn     Conn                    // immutable; zero if reads do not wait for the client
+	chunked  bool                    // immutable; see Malformed
 	request  context.Context         // immutable; of the request
 	limit    int64                   // immutable; 0: none
 	pace     Pace                    // immutable
@@ -73,7 +75,7 @@ type Body struct {
 func NewBody(w http.ResponseWriter, r *http.Request, t Terms) *Body { return newBody(w, r, r.Body, t) }
 
 func newBody(w http.ResponseWriter, r *http.Request, from io.Reader, t Terms) *Body {
-	b := &Body{from: from, request: r.Context(), limit: t.Bytes, pace: t.Pace, progress: t.Progress, until: t.Until}
+	b := &Body{from: from, request: r.Context(), limit: t.Bytes, pace: t.Pace, progress: t.Progress, until: t.Until, chunked: chunked(r)}
 	if !arrived(from) {
 		b.conn = Conn{w}
 		b.conn.readBy(time.Time{})
@@ -199,6 +201,9 @@ func (b *Body) noted(n int, err error, long bool) error {
 		err = problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		b.end = Truncated
+	case b.chunked && invalidCoding(err):
+		b.end = Malformed
+		err = badCoding(err)
 	default:
 		b.end = Gone
 	}
@@ -230,7 +235,7 @@ func (b *Body) Failure() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch b.end {
-	case TooLarge, Stalled:
+	case TooLarge, Stalled, Malformed:
 		return b.err
 	case Truncated, Gone:
 		if err := b.request.Err(); err != nil {

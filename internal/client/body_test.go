@@ -158,6 +158,7 @@ func TestEndOfABody(t *testing.T) {
 	for name, c := range map[string]struct {
 		body    io.Reader
 		left    bool // the context of the request is done
+		chunked bool
 		end     End
 		failure error
 		kind    problem.Kind
@@ -171,6 +172,11 @@ func TestEndOfABody(t *testing.T) {
 		"truncated":     {body: io.MultiReader(strings.NewReader("12"), iotest.ErrReader(io.ErrUnexpectedEOF)), end: Truncated, failure: http.ErrAbortHandler, got: "12"},
 		"gone":          {body: iotest.ErrReader(gone), end: Gone, failure: http.ErrAbortHandler},
 		"client left":   {body: iotest.ErrReader(gone), left: true, end: Gone, failure: context.Canceled},
+		"bad chunk":     {body: io.MultiReader(strings.NewReader("12"), iotest.ErrReader(gone)), chunked: true, end: Malformed, kind: problem.BadRequest, got: "12"},
+		"short chunk":   {body: iotest.ErrReader(io.ErrUnexpectedEOF), chunked: true, end: Truncated, failure: http.ErrAbortHandler},
+		"reset":         {body: iotest.ErrReader(&net.OpError{Err: gone}), chunked: true, end: Gone, failure: http.ErrAbortHandler},
+		"read too late": {body: iotest.ErrReader(http.ErrBodyReadAfterClose), chunked: true, end: Gone, failure: http.ErrAbortHandler},
+		"late chunk":    {body: iotest.ErrReader(os.ErrDeadlineExceeded), chunked: true, end: Stalled, kind: problem.RequestTimeout},
 		"late":          {body: iotest.ErrReader(os.ErrDeadlineExceeded), end: Stalled, kind: problem.RequestTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +185,11 @@ func TestEndOfABody(t *testing.T) {
 			if c.left {
 				cancel(left)
 			}
-			b := NewBody(httptest.NewRecorder(), request(ctx, c.body), Terms{Bytes: 5})
+			r := request(ctx, c.body)
+			if c.chunked {
+				r.ProtoMajor, r.TransferEncoding = 1, []string{"chunked"}
+			}
+			b := NewBody(httptest.NewRecorder(), r, Terms{Bytes: 5})
 			require.True(t, b.Untouched())
 			require.Equal(t, Open, b.End())
 			got, err := io.ReadAll(b)

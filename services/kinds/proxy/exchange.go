@@ -198,7 +198,7 @@ func (x *exchange) failure(err error) error {
 	}
 	cause := context.Cause(x.ctx)
 	switch {
-	case body == client.TooLarge:
+	case body == client.TooLarge, body == client.Malformed:
 		return x.body.Failure()
 	case errors.Is(cause, inflight.ErrClosed):
 		return inflight.Stopped()

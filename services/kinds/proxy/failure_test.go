@@ -165,6 +165,20 @@ func TestClientThatIsSlowToSend(t *testing.T) {
 	require.Equal(t, "HTTP/1.1 408 Request Timeout", readHeader(bufio.NewReader(conn)))
 }
 
+func TestClientThatSendsAMalformedChunk(t *testing.T) {
+	f := newFront(t, proxy.Config{})
+	up := serveHTTP(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	f.to("/", up.URL)
+	for i, body := range []string{"zz\r\n", "5\r\nhello\r\nzz\r\n"} {
+		conn, err := net.Dial("tcp", f.Addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"+body)
+		require.Equal(t, "HTTP/1.1 400 Bad Request", readHeader(bufio.NewReader(conn)), body)
+		require.Equal(t, accesslog.OutcomeRefused, f.Records.Nth(i+1).Outcome)
+	}
+}
+
 func TestClientThatLeaves(t *testing.T) {
 	f := newFront(t, proxy.Config{})
 	begun, ended := make(chan struct{}), make(chan struct{})

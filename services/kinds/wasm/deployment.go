@@ -129,7 +129,7 @@ func (d *deployment) answerError(out engine.Outcome, x *exchange) error {
 // canceled returns the error for a guest that was stopped because no client was waiting.
 func (d *deployment) canceled(out engine.Outcome, x *exchange) error {
 	switch end := x.body.ended(); {
-	case end == client.TooLarge || end == client.Stalled:
+	case end == client.TooLarge || end == client.Stalled || end == client.Malformed:
 		return x.body.Failure()
 	case x.response.late(): // checked before the context, which ends with a late HTTP/2 stream
 		return problem.Newf(problem.Deadline, "the client did not take the answer within %s", d.timeout).WithCause(out.Err)

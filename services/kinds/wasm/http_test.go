@@ -218,6 +218,29 @@ func TestSlowBodyIsTheClientsFault(t *testing.T) {
 	require.Zero(t, s.Status("/cat").InFlight)
 }
 
+// A body with an invalid chunk is a bad request, whether the first part of it or a later one is invalid. One that ends early has no answer.
+func TestMalformedChunksAreBadRequests(t *testing.T) {
+	s := newServer(t, wasm.Config{})
+	s.add("/cat", guests.Wat(t, "cat"))
+	for i, body := range []string{"zz\r\n", "5\r\nhelloX\r\n", "5\r\nhello\r\n-1\r\n", "5\r\nhello\r\nFFFFFFFFFFFFFFFFF\r\n"} {
+		conn, err := net.Dial("tcp", s.Addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /cat HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%sGET /cat HTTP/1.1\r\nHost: x\r\n\r\n", body)
+		from := bufio.NewReader(conn)
+		res, err := http.ReadResponse(from, nil)
+		require.NoError(t, err, "%q", body)
+		require.Equal(t, http.StatusBadRequest, res.StatusCode, "%q", body)
+		text, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.Contains(t, string(text), "chunked coding")
+		rest, _ := io.ReadAll(from)
+		require.Empty(t, rest, "what follows is no request")
+		require.EqualValues(t, "refused", s.Records.Nth(i+1).Outcome)
+	}
+	require.Zero(t, s.Status("/cat").InFlight)
+}
+
 // TestSilentBodyGivesTheSlotBack is like TestSlowBodyIsTheClientsFault, with a service
 // deadline that is far away: the minimum rate of the body must end the request.
 func TestSilentBodyGivesTheSlotBack(t *testing.T) {
