@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -174,8 +175,11 @@ func TestAdoptLeavesOneUnavailable(t *testing.T) {
 	a, b := routekey.MustParse("/a"), routekey.MustParse("/b")
 	p.add(a, "one")
 	p.add(b, "two")
+	var once atomic.Bool // versions are prepared side by side
 	f.kind.failAt("prepare", func(context.Context) error {
-		f.kind.fail = nil
+		if once.Swap(true) {
+			return nil
+		}
 		return errInjected
 	})
 	adopted := f.adopt(p.catalogue())
