@@ -27,7 +27,7 @@ type caching struct {
 	unsafe bool         // the request may change its target
 	tee    bool         // fill takes the body
 	broken bool         // a part of the body could not be sent
-	failed int          // status of the service, if the client gets a stale answer instead; else 0
+	failed bool         // the service has failed, and the client gets a stale answer instead
 	stale  []byte       // body of that answer
 }
 
@@ -119,17 +119,20 @@ func floorSeconds(d time.Duration) int64 {
 // send: that of a stale answer, if the service has failed and there is one.
 func (k *caching) answered(x *exchange, status int, h http.Header) int {
 	member := k.status
-	if hit := k.rescue(status); hit != nil {
-		k.failed = status
-		member = k.status + "; fwd-status=" + strconv.Itoa(status) + "; ttl=" + strconv.FormatInt(floorSeconds(hit.TTL()), 10) + "; detail=stale-if-error"
-		x.record.Cache = accesslog.CacheRescue
-		x.restoreHeader()
-		status, k.stale = hit.Answer(h)
-	} else if k.fill != nil {
-		reason := k.fill.Answer(status, h, time.Now())
-		if k.tee = reason == ""; k.tee {
+	if k.fill != nil {
+		now := time.Now()
+		hit, reason := k.fill.Instead(status, now), k.fill.Answer(status, h, now)
+		switch {
+		case hit != nil: // a failure is not stored
+			k.failed = true
+			member += "; fwd-status=" + strconv.Itoa(status) + "; ttl=" + strconv.FormatInt(floorSeconds(hit.TTL()), 10) + "; detail=stale-if-error"
+			x.record.Cache = accesslog.CacheRescue
+			x.restoreHeader()
+			status, k.stale = hit.Answer(h)
+		case reason == "":
+			k.tee = true
 			member += "; stored"
-		} else {
+		default:
 			member += "; detail=" + reason
 		}
 	}
@@ -138,26 +141,8 @@ func (k *caching) answered(x *exchange, status int, h http.Header) int {
 	return status
 }
 
-// rescue ends the recording if the service has failed and a stale answer may be sent instead, which it returns.
-func (k *caching) rescue(status int) *cache.Hit {
-	if k.fill == nil {
-		return nil
-	}
-	now := time.Now()
-	hit := k.fill.Instead(status, now)
-	if hit != nil {
-		k.fill.Answer(status, nil, now) // not stored
-	}
-	return hit
-}
-
-// rescued returns the status of a service that has failed, if the client gets a stale answer instead; else 0.
-func (w *responseWriter) rescued() int {
-	if w.caching == nil {
-		return 0
-	}
-	return w.caching.failed
-}
+// rescued reports whether the service has failed and the client gets a stale answer instead.
+func (w *responseWriter) rescued() bool { return w.caching != nil && w.caching.failed }
 
 // sendStale sends the body of a stale answer.
 func (w *responseWriter) sendStale() {

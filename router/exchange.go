@@ -179,7 +179,7 @@ func (x *exchange) conclude(err error) {
 func (x *exchange) count() {
 	if x.route != nil {
 		broken := x.abort && x.record.Outcome != accesslog.OutcomeClientGone
-		x.record.Failed = broken || x.record.Status >= http.StatusInternalServerError || x.writer.rescued() != 0
+		x.record.Failed = broken || x.record.Status >= http.StatusInternalServerError || x.writer.rescued()
 		x.route.count(x.record.Failed)
 	}
 }
@@ -197,7 +197,7 @@ func (x *exchange) fail(err error) {
 		x.abort, outcome = true, accesslog.OutcomeAborted
 	case clientGone(x.request.Context(), err):
 		x.abort, outcome = true, accesslog.OutcomeClientGone
-	case x.writer.rescued() != 0: // the client has a whole answer
+	case x.writer.rescued(): // the client has a whole answer
 	case x.writer.status != 0:
 		x.abort = true
 	case x.only != "": // the caller tells the error in its own way

@@ -80,7 +80,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	if w.owner != nil {
 		w.ttfb = time.Since(w.owner.request.Arrived)
 	}
-	if w.rescued() != 0 {
+	if w.rescued() {
 		w.sendStale()
 	}
 }
@@ -96,7 +96,7 @@ func (w *responseWriter) commit() {
 func (w *responseWriter) Write(p []byte) (int, error) {
 	w.commit()
 	switch {
-	case w.rescued() != 0:
+	case w.rescued():
 		return len(p), nil
 	case w.report != nil:
 		return w.writeReported(p)
@@ -117,7 +117,7 @@ func (w *responseWriter) write(p []byte) (int, error) {
 func (w *responseWriter) WriteString(s string) (int, error) {
 	w.commit()
 	switch {
-	case w.rescued() != 0:
+	case w.rescued():
 		return len(s), nil
 	case w.report != nil:
 		return w.writeReported([]byte(s))
@@ -134,7 +134,7 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 // ReadFrom lets io.Copy use optimisations of the server such as sendfile.
 func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	w.commit()
-	if w.report != nil || w.rescued() != 0 {
+	if w.report != nil || w.rescued() {
 		return io.Copy(onlyWriter{w}, src)
 	}
 	if w.tee != nil {

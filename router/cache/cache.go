@@ -162,35 +162,41 @@ func (c *Cache) fetch(q *Request, now time.Time, alone bool) (hit *Hit, fill *Fi
 
 // lookup returns the newest answer that may be used for a request, or why there is none. Store.mu is held.
 func (c *Cache) lookup(q *Request, now time.Time) (*Hit, Why) {
-	list := c.entries[q.Key]
-	if len(list) == 0 {
+	e := c.newest(q)
+	switch {
+	case e == nil && len(c.entries[q.Key]) == 0:
 		return nil, WhyMiss
+	case e == nil:
+		return nil, WhyVary
+	case q.credentials && !e.shared:
+		return nil, WhyRequest
 	}
+	age := e.age(now)
+	switch {
+	case age >= e.fresh && !c.bridges(e, age):
+		if age >= e.kept() {
+			c.store.remove(e)
+		}
+		return nil, WhyStale
+	case q.control.noCache, q.control.maxAge != absent && age > q.control.maxAge, q.control.maxAge == 0,
+		q.control.minFresh != absent && e.fresh-age < q.control.minFresh:
+		return nil, WhyRequest
+	}
+	c.store.recent.MoveToFront(e.recent)
+	c.recent.MoveToFront(e.own)
+	e.readers++
+	return &Hit{entry: e, request: q, age: age}, ""
+}
+
+// newest returns the newest answer that suits the fields of a request; nil if there is none. Store.mu is held.
+func (c *Cache) newest(q *Request) *entry {
+	list := c.entries[q.Key]
 	for i := len(list) - 1; i >= 0; i-- {
-		e := list[i]
-		if !e.suits(q.Header) {
-			continue
+		if list[i].suits(q.Header) {
+			return list[i]
 		}
-		if q.credentials && !e.shared {
-			return nil, WhyRequest
-		}
-		age := e.age(now)
-		switch {
-		case age >= e.fresh && !c.bridges(e, age):
-			if age >= e.kept() {
-				c.store.remove(e)
-			}
-			return nil, WhyStale
-		case q.control.noCache, q.control.maxAge != absent && age > q.control.maxAge, q.control.maxAge == 0,
-			q.control.minFresh != absent && e.fresh-age < q.control.minFresh:
-			return nil, WhyRequest
-		}
-		c.store.recent.MoveToFront(e.recent)
-		c.recent.MoveToFront(e.own)
-		e.readers++
-		return &Hit{entry: e, request: q, age: age}, ""
 	}
-	return nil, WhyVary
+	return nil
 }
 
 // bridges reports whether a stale answer may be served because a newer one is on its way. Store.mu is held.

@@ -20,19 +20,12 @@ func (c *Cache) spare(q *Request, now time.Time) *entry {
 	if q.control.noCache || q.control.maxAge != absent || q.control.minFresh != absent {
 		return nil
 	}
-	list := c.entries[q.Key]
-	for i := len(list) - 1; i >= 0; i-- {
-		e := list[i]
-		if !e.suits(q.Header) {
-			continue
-		}
-		if e.ifError == 0 || e.age(now) >= e.fresh+e.ifError || q.credentials && !e.shared {
-			return nil
-		}
-		e.readers++
-		return e
+	e := c.newest(q)
+	if e == nil || e.ifError == 0 || e.age(now) >= e.fresh+e.ifError || q.credentials && !e.shared {
+		return nil
 	}
-	return nil
+	e.readers++
+	return e
 }
 
 // Instead returns the stale answer to send instead of an answer of the service with the status; nil if it is not a failure, or there is
