@@ -12,21 +12,27 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-func TestFailedLoadsAreTriedAgain(t *testing.T) {
-	f := newFixture(t, 2)
-	var broken atomic.Bool
-	failure := errors.New("the disk is gone")
+// evictedAndBroken returns a pool whose module is evicted, and loads of which fail while broken is set, as it is.
+func evictedAndBroken(t *testing.T, slots int, fail func() error) (p *Pool, broken *atomic.Bool) {
+	f := newFixture(t, slots)
+	broken = new(atomic.Bool)
 	p, err := f.set.Open(context.Background(), func(ctx context.Context) (*engine.Module, error) {
 		if broken.Load() {
-			return nil, failure
+			return nil, fail()
 		}
 		return f.load(false)(ctx)
 	})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, p.Close(context.Background())) }()
+	t.Cleanup(func() { require.NoError(t, p.Close(context.Background())) })
 	require.NoError(t, p.Shrink(context.Background(), true))
 	broken.Store(true)
-	_, _, _, err = p.Acquire(context.Background(), soon())
+	return p, broken
+}
+
+func TestFailedLoadsAreTriedAgain(t *testing.T) {
+	failure := errors.New("the disk is gone")
+	p, broken := evictedAndBroken(t, 2, func() error { return failure })
+	_, _, _, err := p.Acquire(context.Background(), soon())
 	require.ErrorIs(t, err, failure)
 	broken.Store(false)
 	in, start := acquire(t, p)
@@ -36,23 +42,14 @@ func TestFailedLoadsAreTriedAgain(t *testing.T) {
 
 // Requests that wait for a load do not repeat it one after the other if it fails.
 func TestAFailedLoadIsOneForAllWhoWait(t *testing.T) {
-	f := newFixture(t, 4)
 	release := make(chan struct{})
-	var broken atomic.Bool
 	var loads atomic.Int32
 	failure := errors.New("the disk is gone")
-	p, err := f.set.Open(context.Background(), func(ctx context.Context) (*engine.Module, error) {
-		if broken.Load() {
-			loads.Add(1)
-			<-release
-			return nil, failure
-		}
-		return f.load(false)(ctx)
+	p, broken := evictedAndBroken(t, 4, func() error {
+		loads.Add(1)
+		<-release
+		return failure
 	})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, p.Close(context.Background())) }()
-	require.NoError(t, p.Shrink(context.Background(), true))
-	broken.Store(true)
 	const waiters = 16
 	failed := make(chan error, waiters)
 	for range waiters {
@@ -63,7 +60,7 @@ func TestAFailedLoadIsOneForAllWhoWait(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return p.Stats().InUse == waiters }, 10*time.Second, time.Millisecond)
 	late := time.Now().Add(10 * time.Millisecond)
-	_, _, _, err = p.Acquire(context.Background(), late)
+	_, _, _, err := p.Acquire(context.Background(), late)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	close(release)
 	for range waiters {

@@ -118,18 +118,7 @@ func (r *relayed) run(t *testing.T, cfg *Config) (s *server, address string) {
 	s.access.listener = accesslog.JSON(r.records)
 	t.Cleanup(func() { require.NoError(t, s.close()) })
 	require.NoError(t, s.open(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- s.run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	require.True(t, said.Await(ctx, func(text string) bool {
-		_, rest, found := strings.Cut(text, "listening on ")
-		url, _, _ := strings.Cut(rest, "\n")
-		_, address, _ = strings.Cut(url, "://")
-		return found
-	}))
+	_, address, _ = strings.Cut(toEnd(t, ctx, cancel, s, said), "://")
 	return s, address
 }
 

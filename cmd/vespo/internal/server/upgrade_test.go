@@ -95,6 +95,12 @@ func listening(t *testing.T, cfg *Config) (s *server, url string) {
 	said := linestest.New()
 	ctx, cancel := context.WithCancel(t.Context())
 	s = openedServer(t, ctx, cfg, said)
+	return s, toEnd(t, ctx, cancel, s, said)
+}
+
+// toEnd runs an open server until the end of the test, and returns its address, which the server writes to said.
+func toEnd(t *testing.T, ctx context.Context, cancel context.CancelFunc, s *server, said *linestest.Lines) (url string) {
+	t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
 	t.Cleanup(func() {
@@ -106,5 +112,5 @@ func listening(t *testing.T, cfg *Config) (s *server, url string) {
 		url, _, _ = strings.Cut(rest, "\n")
 		return found
 	}))
-	return s, url
+	return url
 }
