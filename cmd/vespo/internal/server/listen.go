@@ -112,19 +112,21 @@ const mostLoaded = 16_000
 // loadedModules returns the number of modules that may be in memory at a time: the snapshot of each takes a descriptor. Connections
 // have at most three quarters of these, see fitConnections.
 func loadedModules(limit uint64, known bool) int {
+	return descriptorShare(limit, known, 8, mostLoaded)
+}
+
+// descriptorShare returns a part of the descriptors, at most most; most if their limit is not known.
+func descriptorShare(limit uint64, known bool, part, most uint64) int {
 	if !known {
-		return mostLoaded
+		return int(most)
 	}
-	return int(max(1, min(mostLoaded, limit/8)))
+	return int(max(1, min(most, limit/part)))
 }
 
 // keptConnections returns the number of connections of guests to other servers that may stay open for later requests, a sixteenth of
 // the descriptors at most.
 func keptConnections(limit uint64, known bool) int {
-	if !known {
-		return outbound.DefaultConnections
-	}
-	return int(max(1, min(outbound.DefaultConnections, limit/16)))
+	return descriptorShare(limit, known, 16, outbound.DefaultConnections)
 }
 
 // checkAddresses returns a violation for each listener that has the address of another one.
