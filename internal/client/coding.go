@@ -11,7 +11,7 @@ import (
 )
 
 // MalformedBody returns the error for the client if reading the body of r has failed with err because its chunked coding is invalid, else
-// nil. net/http has no type for such an error, so it is what is left: the error is neither one of the connection nor the end of the body.
+// nil. net/http has no type for such errors: they are those of neither the connection nor the end of the body.
 func MalformedBody(r *http.Request, err error) error {
 	if !chunked(r) || !invalidCoding(err) {
 		return nil

@@ -15,8 +15,8 @@ const (
 	maxIdle = 128
 )
 
-// Connections counts the open connections of several clients, and limits those that outlast their request: while there are more, a
-// request that begins closes its connection at its end. It is safe for concurrent use.
+// Connections counts the open connections of several clients. Above its limit, a new request closes its connection at its end. It is
+// safe for concurrent use.
 type Connections struct {
 	most int64 // immutable
 	open atomic.Int64

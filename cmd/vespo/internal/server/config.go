@@ -246,7 +246,7 @@ func (c *Config) perService() int {
 	return max(1, c.Slots*3/4)
 }
 
-// String returns the configuration as flags, one per line, without those that are empty. Tokens are replaced by "set" or "none".
+// String returns the configuration as flags, one per line, without empty ones. Tokens are replaced by "set" or "none".
 func (c *Config) String() string {
 	var b strings.Builder
 	for _, f := range [...]struct {
