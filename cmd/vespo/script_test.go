@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -33,7 +34,7 @@ func (c cleanly) Run() int {
 }
 
 // TestScript runs the command line as users do. Scripts have testscript's own commands and
-// those below. The script's directory contains the guests, and $SOURCE serves it over HTTP.
+// those below. The script's directory contains the guests, and $SOURCE serves it over HTTP. $SILENT never answers.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -93,7 +94,21 @@ func setup(t *testing.T, env *testscript.Env) error {
 	source := httptest.NewServer(http.FileServer(http.Dir(env.WorkDir)))
 	env.Defer(source.Close)
 	env.Setenv("SOURCE", source.URL)
+	if err := setupSilent(env); err != nil {
+		return err
+	}
 	return setupRegistry(env)
+}
+
+// setupSilent opens a port at $SILENT, which takes connections and never answers.
+func setupSilent(env *testscript.Env) error {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = silent.Close() })
+	env.Setenv("SILENT", "http://"+silent.Addr().String())
+	return nil
 }
 
 // setupRegistry starts a registry at $REGISTRY, and writes docker's configuration for it into config/.
@@ -117,7 +132,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
 	variables := append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "GORACE", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET",
-		"DOCKER_CONFIG", "VESPO_SERVER", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_FOLLOW_TOKEN", "VESPO_ADMIN_LISTEN", "VESPO_CA", "VESPO_CLIENT_CERT", "VESPO_CLIENT_KEY", "VESPO_INSECURE_HTTP")
+		"DOCKER_CONFIG", "VESPO_SERVER", "VESPO_SERVER_TIMEOUT", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_FOLLOW_TOKEN", "VESPO_ADMIN_LISTEN", "VESPO_CA", "VESPO_CLIENT_CERT", "VESPO_CLIENT_KEY", "VESPO_INSECURE_HTTP")
 	for _, key := range variables {
 		if value := ts.Getenv(key); value != "" {
 			cmd.Env = append(cmd.Env, key+"="+value)

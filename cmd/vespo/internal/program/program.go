@@ -129,6 +129,7 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 	if err != nil {
 		return report(s, err)
 	}
+	flags.WithoutEmpty(parser.Model.Node)
 	if len(args) > 0 && args[0] == shell.Command {
 		shell.Complete(s.Out, parser.Model, args[1:])
 		return ExitOK

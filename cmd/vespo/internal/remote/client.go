@@ -18,6 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/patience"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 )
@@ -26,14 +27,18 @@ import (
 const defaultServer = "http://127.0.0.1:8080"
 
 // Vars returns the variables that the struct tags of the commands refer to.
-func Vars() kong.Vars { return kong.Vars{"server": defaultServer} }
+func Vars() kong.Vars { return kong.Vars{"server": defaultServer, "silence": defaultSilence.String()} }
 
 // Limits of the client.
 const (
 	connectTimeout  = 5 * time.Second
+	defaultSilence  = 30 * time.Second
 	continueTimeout = 2 * time.Second // wait for 100 Continue; after it, the upload is sent unasked
 	maxAnswerBytes  = 16 << 20
 )
+
+// readyPath is the path of the question whether a server is ready, which it answers at once.
+const readyPath = "/services/ready"
 
 // wantsTLS is the answer of Go's net/http to a request without TLS on a listener with TLS.
 const wantsTLS = "Client sent an HTTP request to an HTTPS server."
@@ -43,7 +48,8 @@ type clientFlags struct {
 	Server string `placeholder:"URL" env:"VESPO_SERVER" default:"${server}" help:"The server to talk to (${default})."`
 	Token  string `placeholder:"TOKEN" env:"VESPO_TOKEN,VESPO_ADMIN_TOKEN" help:"A token of the server: see \"vespo token\", or what it was given as --admin-token."`
 	tlsFlags
-	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer, indented on a terminal (${default})."`
+	Silence time.Duration `name:"server-timeout" placeholder:"DURATION" env:"VESPO_SERVER_TIMEOUT" default:"${silence}" help:"Give up when the server has given no sign of life for this long; 0 is never (${default})."`
+	Format  string        `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer, indented on a terminal (${default})."`
 }
 
 // matchFlag distinguishes services that share a prefix.
@@ -67,6 +73,8 @@ type Client struct {
 	http  *http.Client
 	about string                    // the service that refusals are about; "": none
 	named func(field string) string // returns the name of a field in refusals; nil: its own
+
+	silentHint string // what to do if the server is silent, on a line of its own; "": nothing
 }
 
 // Validate is called by kong.
@@ -75,16 +83,19 @@ func (f *clientFlags) Validate() error {
 	if err == nil {
 		err = f.tlsFlags.check(base, f.Token)
 	}
+	if err == nil && f.Silence < 0 {
+		err = fmt.Errorf("--server-timeout is %s: it must be 0 or more", f.Silence)
+	}
 	return err
 }
 
 // client returns a client for the flags. about is the service that its refusals are about; "" if it is none.
 func (f *clientFlags) client(about string) (*Client, error) {
-	c, err := newClient(f.Server, f.Token, &f.tlsFlags)
+	c, err := newClient(f.Server, f.Token, f.Silence, &f.tlsFlags)
 	if err != nil {
 		return nil, err
 	}
-	c.about = about
+	c.about, c.silentHint = about, "\ncheck that it is a Vespo server; --server-timeout waits longer for one that is slow"
 	return c, nil
 }
 
@@ -94,9 +105,11 @@ func boundTo(prefix, match string) string {
 }
 
 // NewClient returns a client of the server at a URL. An empty token is none.
-func NewClient(server, token string) (*Client, error) { return newClient(server, token, &tlsFlags{}) }
+func NewClient(server, token string) (*Client, error) {
+	return newClient(server, token, defaultSilence, &tlsFlags{})
+}
 
-func newClient(server, token string, flags *tlsFlags) (*Client, error) {
+func newClient(server, token string, silence time.Duration, flags *tlsFlags) (*Client, error) {
 	base, err := parseServer(server)
 	if err == nil {
 		err = flags.check(base, token)
@@ -118,7 +131,8 @@ func newClient(server, token string, flags *tlsFlags) (*Client, error) {
 		ForceAttemptHTTP2:      true,
 	}
 	noRedirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{base: base, token: token, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}}, nil
+	patient := &patience.Transport{Base: transport, Silence: silence, Probe: readyPath}
+	return &Client{base: base, token: token, http: &http.Client{Transport: patient, CheckRedirect: noRedirects}}, nil
 }
 
 // parseServer parses "http://host:port" or, for short, "host:port". An empty
@@ -261,6 +275,14 @@ func (c *Client) do(r *http.Request) (*http.Response, error) {
 
 // explain returns a user-facing error for a request that got no response.
 func (c *Client) explain(err error) error {
+	var silent *patience.SilentError
+	if errors.As(err, &silent) {
+		unknown := ""
+		if silent.Unknown() {
+			unknown = "; it may have done what it was asked for, or do it yet"
+		}
+		return fmt.Errorf("%w%s%s", silent, unknown, c.silentHint)
+	}
 	var unreached *net.OpError
 	if errors.As(err, &unreached) && unreached.Op == "dial" {
 		return fmt.Errorf("no server was reached at %s: %w\nstart one with \"vespo serve\", or name another one with --server", c.base, unreached.Err)

@@ -75,7 +75,7 @@ func (c *HostsDrainCmd) await(ctx context.Context) error {
 
 // left returns the host, and what it has not ended, in words; "" if it has nothing in progress.
 func (c *HostsDrainCmd) left(ctx context.Context, client *Client) (h *oneHost, left string, err error) {
-	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	ctx, stop := client.briefly(ctx)
 	defer stop()
 	a, err := client.Get(ctx, "/services/hosts", nil)
 	if err != nil {

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/patience"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
 
 // askInterval is the time between two requests of ReadyCmd.
 const askInterval = 200 * time.Millisecond
 
-// answerTimeout is how long ReadyCmd waits for one answer.
+// answerTimeout bounds one of the questions that a command repeats.
 const answerTimeout = 10 * time.Second
 
 // ReadyCmd reports whether a server is ready, as a health check does.
@@ -36,7 +38,7 @@ func (c *ReadyCmd) Validate() error {
 
 // Run is called by kong. Its error is the reason why the server is not ready.
 func (c *ReadyCmd) Run(ctx context.Context, s stdio.Streams) error {
-	client, err := newClient(c.Server, "", &c.tlsFlags)
+	client, err := newClient(c.Server, "", 0, &c.tlsFlags)
 	if err != nil {
 		return err
 	}
@@ -60,8 +62,13 @@ func (c *ReadyCmd) Run(ctx context.Context, s stdio.Streams) error {
 
 // ready returns nil if the server answers that it is ready.
 func (c *Client) ready(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	ctx, stop := c.briefly(ctx)
 	defer stop()
-	_, err := c.Get(ctx, "/services/ready", nil)
+	_, err := c.Get(ctx, readyPath, nil)
 	return err
+}
+
+// briefly returns a context that ends after answerTimeout. The caller calls stop.
+func (c *Client) briefly(ctx context.Context) (brief context.Context, stop context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, answerTimeout, &patience.SilentError{Server: c.base, Silence: answerTimeout, Method: http.MethodGet})
 }

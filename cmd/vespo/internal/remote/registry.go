@@ -13,12 +13,13 @@ import (
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/patience"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/services/egress/oci"
 )
 
-// registryTimeout bounds the time until a registry begins to answer a request.
+// registryTimeout is how long a registry may be silent.
 const registryTimeout = time.Minute
 
 // isReference reports whether a module is in a registry.
@@ -32,16 +33,16 @@ func registryClient() (*oci.Client, error) {
 		return nil, fmt.Errorf("read docker's configuration: %w", err)
 	}
 	find := credentials.Credential(store)
+	base := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		TLSHandshakeTimeout:    connectTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true,
+	}
 	return &oci.Client{
-		HTTP: &http.Client{Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
-			TLSHandshakeTimeout:    connectTimeout,
-			ResponseHeaderTimeout:  registryTimeout,
-			MaxResponseHeaderBytes: 64 << 10,
-			ForceAttemptHTTP2:      true,
-			DisableKeepAlives:      true,
-		}},
+		HTTP:     &http.Client{Transport: &patience.Transport{Base: base, Silence: registryTimeout}},
 		MaxBytes: flags.MaxModuleBytes,
 		Credential: func(ctx context.Context, registry string) (oci.Credential, error) {
 			found, err := find(ctx, registry)

@@ -104,8 +104,8 @@ func keysOf(in *os.File) <-chan string {
 
 // fetchStats asks for the statistics of all services.
 func fetchStats(ctx context.Context, client *Client) (*statistics, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
+	ctx, stop := client.briefly(ctx)
+	defer stop()
 	a, err := client.Get(ctx, "/services/stats", nil)
 	if err != nil {
 		return nil, err

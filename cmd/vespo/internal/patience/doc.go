@@ -1,0 +1,2 @@
+// Package patience ends requests of a client to which the server gives no sign of life.
+package patience
