@@ -15,6 +15,7 @@ import (
 type RunnerKind interface {
 	Describe() schema.Kind
 	Validate(s Spec) error
+	FieldsChecker
 	PrepareRunner(ctx context.Context, s Spec) (Runner, error)
 }
 

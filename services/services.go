@@ -103,6 +103,12 @@ type Kind interface {
 	Prepare(ctx context.Context, s Spec) (Deployment, error)
 }
 
+// FieldsChecker is implemented by kinds whose Validate reads a module.
+type FieldsChecker interface {
+	// ValidateFields reports the violations that Validate finds without the module.
+	ValidateFields(m registry.Manifest) error
+}
+
 // BlobReader is implemented by kinds whose Prepare reads the blobs of a spec from the catalogue if they have no content and the
 // spec is Served. They need not be read for other kinds.
 type BlobReader interface{ ReadsBlobs() }

@@ -40,6 +40,9 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if caller := identity.Of(r.Context()); caller.Kind == identity.KindToken {
 		req.note.Author = caller.Name // verified, unlike what the request says
 	}
+	if req.check {
+		return h.check(w, r, d, req)
+	}
 	blobs, err := h.blobs(r.Context(), req)
 	if err != nil {
 		return err
@@ -53,14 +56,30 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	return h.answerDeployed(w, r, result)
 }
 
-// withKind adds the violations that the kind finds in the other fields of a request, so that all are known at once. A kind with a module is not asked: the module has not been read.
-func withKind(d Deployer, kinds schema.Kinds, req *addRequest, err error) error {
-	var told, more *problem.Problem
-	if req == nil || req.selected.Kind.Name == "" || req.takesModule() || !errors.As(err, &told) {
+// check answers a request whose module follows in another one.
+func (h *Handler) check(w http.ResponseWriter, r *http.Request, d Deployer, req *addRequest) error {
+	err := d.Check(r.Context(), req.key, req.how, func(current registry.Service) (services.Spec, error) {
+		return req.spec(h.cfg.Kinds, current.Current, nil)
+	})
+	if err != nil {
 		return err
 	}
+	return h.answer(w, http.StatusOK, stateView{Prefix: string(req.key.Prefix), Match: req.key.Match.String(), State: "checked"})
+}
+
+// withKind adds the violations that the kind finds in the other fields of a request, so that all are known at once. Those of
+// the module are not among them: it has not been read.
+func withKind(d Deployer, kinds schema.Kinds, req *addRequest, err error) error {
+	var told, more *problem.Problem
+	if req == nil || req.selected.Kind.Name == "" || !errors.As(err, &told) {
+		return err
+	}
+	validate := d.Validate
+	if req.takesModule() {
+		validate = d.ValidateFields
+	}
 	spec, _ := req.spec(kinds, registry.Version{}, nil) // its error is err
-	if !errors.As(d.Validate(spec), &more) {
+	if !errors.As(validate(spec), &more) {
 		return err
 	}
 	all := told.Violations

@@ -26,6 +26,8 @@ type Deployer interface {
 	List() []deploy.Entry
 	Inspect(routekey.Key) (deploy.Entry, error)
 	Validate(services.Spec) error
+	ValidateFields(services.Spec) error
+	Check(context.Context, routekey.Key, deploy.How, func(registry.Service) (services.Spec, error)) error
 	Interfaces(context.Context, registry.Version) (imports, exports []string, err error)
 	Deploy(context.Context, routekey.Key, deploy.How, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
 	Split(context.Context, routekey.Key, registry.Split) (deploy.Result, error)

@@ -49,6 +49,7 @@ type addRequest struct {
 	note     registry.Note // of the new version
 	how      deploy.How
 	reset    bool          // options that were not given take their defaults, not the current version's values
+	check    bool          // the module follows in another request
 	fields   *fields.Input // as received
 }
 

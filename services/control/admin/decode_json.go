@@ -25,16 +25,20 @@ func (d *decoder) decodeJSON(r *http.Request, body *client.Body) (*addRequest, e
 	if err != nil {
 		return nil, bodyProblem(err, body)
 	}
-	in := fields.New(d.changeFields(sourceField())...)
+	in := fields.New(d.changeFields(sourceField(), checkField())...)
 	refuseQuery(in, r)
 	if !in.AddJSON(text, exampleObject) {
 		return nil, in.Err()
 	}
-	if in.Has(fieldSource) {
+	check := in.Bool(fieldCheck)
+	switch {
+	case check:
+		in.Imply(schema.FieldModule, fieldCheck)
+	case in.Has(fieldSource):
 		in.Imply(schema.FieldModule, fieldSource)
 	}
 	req := d.newAddRequest(in, nil, "source is missing: give the http, https or oci address of the module")
-	req.source = sourceOf(in)
+	req.source, req.check = sourceOf(in), check
 	return req, in.Err()
 }
 

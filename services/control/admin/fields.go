@@ -22,6 +22,7 @@ const (
 	fieldSchedule   = "schedule"
 	fieldMessage    = "message"
 	fieldAuthor     = "author"
+	fieldCheck      = "check"
 )
 
 // changeFields returns the fields that all forms of a changing request accept, besides the module.
@@ -34,6 +35,15 @@ func (d *decoder) changeFields(others ...schema.Field) []schema.Field {
 	}
 	all = append(append(all, resetFields()...), noteFields()...)
 	return append(append(all, rollout.Fields()...), rollout.DryRun())
+}
+
+// checkField describes the field of a request that comes before the one with the module.
+func checkField() schema.Field {
+	return schema.Field{
+		Name: fieldCheck,
+		Type: schema.Bool,
+		Help: "Check the other fields, as far as that is possible without the module, and change nothing.",
+	}
 }
 
 // resetFields describes the fields that control options that were not given.

@@ -24,3 +24,22 @@ func TestAllViolationsAreToldAtOnce(t *testing.T) {
 	}
 	require.Equal(t, http.StatusNotFound, st.get("/services/inspect?prefix=a").status)
 }
+
+// A client can ask about the fields before it builds a module: the answer has all violations, and nothing changes.
+func TestFieldsAreCheckedWithoutTheModule(t *testing.T) {
+	st := start(t, setup{})
+	for body, fields := range map[string][]string{
+		`{"prefix":"..","check":true,"rate":"lots","timeout":"soon","surprise":1}`: {"timeout", "surprise", "prefix", "rate"},
+		`{"prefix":"a","check":true,"canary":"5%","canary_for":"x"}`:               {"canary_for"},
+		`{"prefix":"a","check":true,"rate_by":"ip"}`:                               {"rate_by"},
+		`{"prefix":"a","check":true,"upstream":["http://a"]}`:                      {"upstream"},
+	} {
+		p := st.post("/services/add", "application/json", body).problem(t, problem.BadRequest)
+		require.Equal(t, fields, p.Fields, body)
+	}
+	got := st.post("/services/add", "application/json", `{"prefix":"a","check":true,"memory":"1MiB"}`)
+	require.Equal(t, http.StatusOK, got.status, got.body)
+	require.JSONEq(t, `{"prefix":"/a","state":"checked"}`, string(got.body))
+	require.Equal(t, http.StatusNotFound, st.get("/services/inspect?prefix=a").status)
+	st.post("/services/add?prefix=a&check=true", "application/wasm", "x").problem(t, problem.BadRequest)
+}

@@ -111,8 +111,8 @@ func (d *Deployer) declare(specs []services.Spec, hows map[routekey.Key]How) (c 
 	base := d.base()
 	for i, spec := range specs {
 		spec, err := d.checked(base, spec)
-		if err == nil && hows[spec.Key].Rollout.Mirror.Weight != 0 {
-			err = d.checkMirror(spec.Kind)
+		if err == nil {
+			err = d.checkMirror(spec.Kind, hows[spec.Key])
 		}
 		if err != nil {
 			failed[i] = err

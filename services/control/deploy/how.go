@@ -37,13 +37,11 @@ func (d *Deployer) Deploy(
 		dryRun:  how.DryRun,
 		build: func(s *registry.State) (changes, error) {
 			spec, err := build(s.Services[key])
+			if err == nil {
+				err = d.checkMirror(spec.Kind, how)
+			}
 			if err != nil {
 				return changes{}, err
-			}
-			if how.Rollout.Mirror.Weight != 0 {
-				if err := d.checkMirror(spec.Kind); err != nil {
-					return changes{}, err
-				}
 			}
 			put, err := d.put(ctx, spec)
 			for i, c := range put.list {
@@ -60,8 +58,40 @@ func (d *Deployer) Deploy(
 	return result, first(err)
 }
 
-// checkMirror returns a problem if versions of the kind cannot be mirrors.
-func (d *Deployer) checkMirror(kind string) error {
+// Check reports what is wrong with a version that Deploy would deploy, as far as that is known without its modules: a client
+// can ask before it builds or uploads them. It changes nothing and waits for nothing.
+func (d *Deployer) Check(
+	ctx context.Context, key routekey.Key, how How, build func(registry.Service) (services.Spec, error),
+) error {
+	if d.cfg.ReadOnly != nil {
+		return d.cfg.ReadOnly
+	}
+	if err := d.checkPhase(phaseServing); err != nil {
+		return err
+	}
+	base := d.base()
+	spec, err := build(base.State.Services[key])
+	if err == nil {
+		err = d.checkMirror(spec.Kind, how)
+	}
+	if err == nil {
+		err = d.ValidateFields(spec)
+	}
+	if err != nil {
+		return err
+	}
+	p, err := planOf(base, []plan.Change{plan.Put{Key: key, Version: versionOf(spec), Rollout: how.Rollout}})
+	if err != nil {
+		return first(err)
+	}
+	return permitted(ctx, &transaction{plan: p})
+}
+
+// checkMirror returns a problem if the version is to be a mirror and those of its kind cannot be.
+func (d *Deployer) checkMirror(kind string, how How) error {
+	if how.Rollout.Mirror.Weight == 0 {
+		return nil
+	}
 	if _, inert := d.kinds[kind].(services.Inert); inert && d.cfg.Mirrors != nil {
 		return nil
 	}

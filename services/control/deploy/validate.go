@@ -15,12 +15,19 @@ import (
 
 // Validate reports all violations of a spec as one problem. It has no side effects. Add calls it too.
 func (d *Deployer) Validate(spec services.Spec) error {
-	violations := append(d.checkSpec(spec), d.checkMiddleware(spec)...)
-	violations = append(violations, d.checkSchedules(spec)...)
+	return together(append(d.checkFields(spec), d.checkMiddleware(spec)...), d.askKind(spec))
+}
+
+// checkFields returns the violations that depend neither on the kind nor on a module.
+func (d *Deployer) checkFields(spec services.Spec) problem.Violations {
+	violations := append(d.checkSpec(spec), d.checkSchedules(spec)...)
 	violations = append(violations, rate.Check(spec.Manifest)...)
 	violations = append(violations, d.checkCache(spec)...)
-	violations = append(violations, d.checkPlacement(spec)...)
-	err := d.askKind(spec)
+	return append(violations, d.checkPlacement(spec)...)
+}
+
+// together returns the violations of a spec and the refusal of its kind as one problem.
+func together(violations problem.Violations, err error) error {
 	var told *problem.Problem
 	switch {
 	case len(violations) == 0 && err == nil:
@@ -42,6 +49,15 @@ func (d *Deployer) askKind(spec services.Spec) error {
 		return nil
 	}
 	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(spec.OfKind()) })
+}
+
+// ValidateFields is Validate for a spec whose modules are not known.
+func (d *Deployer) ValidateFields(spec services.Spec) error {
+	var err error
+	if kind, ok := d.kinds[spec.Kind].(services.FieldsChecker); ok {
+		err = guarded(context.Background(), d.log, "validate", func() error { return kind.ValidateFields(schema.OfKind(spec.Manifest)) })
+	}
+	return together(d.checkFields(spec), err)
 }
 
 // checkSchedules returns the violations of a spec's schedules.

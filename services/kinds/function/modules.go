@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
@@ -33,6 +34,11 @@ func (m *Modules) Describe() schema.Kind { return ModulesDescription(m.runs.Desc
 
 // Validate implements services.Kind.
 func (m *Modules) Validate(s services.Spec) error { return m.runs.Validate(s) }
+
+// ValidateFields implements services.FieldsChecker.
+func (m *Modules) ValidateFields(manifest registry.Manifest) error {
+	return m.runs.ValidateFields(manifest)
+}
 
 // Prepare implements services.Kind.
 func (m *Modules) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {

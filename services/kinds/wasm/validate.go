@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/services"
@@ -43,6 +44,18 @@ func validate[A abi.ABI](k *Kind, s services.Spec, abis []A, own bool) error {
 	}
 	return invalidModule(violations, nil)
 }
+
+// ValidateFields implements services.FieldsChecker.
+func (k *Kind) ValidateFields(m registry.Manifest) error {
+	doc, err := Decode(m)
+	if err != nil {
+		return problem.New(problem.BadRequest, err.Error())
+	}
+	return problem.Invalid(problem.BadRequest, "the service is invalid; nothing was changed", k.check(doc))
+}
+
+// ValidateFields implements services.FieldsChecker.
+func (f *Functions) ValidateFields(m registry.Manifest) error { return f.kind.ValidateFields(m) }
 
 // checkReader returns a violation if the module cannot read settings that are one text, which would have no effect.
 func checkReader(info *engine.Info, speaks abi.ABI) (violations problem.Violations) {

@@ -1,6 +1,7 @@
 package flags
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -111,18 +112,19 @@ func help(f schema.Field) string {
 	return text + "."
 }
 
-// Check returns an error if a field is given both by its flag and by a file, or has a text that is not UTF-8, which JSON
-// would change.
+// Check returns an error for each field that is given both by its flag and by a file, or has a text that is not UTF-8, which
+// JSON would change.
 func (f *Fields) Check() error {
+	var errs []error
 	for i, field := range f.fields {
 		if field.Type != schema.Contents && !validUTF8(f.member(i)) {
-			return fmt.Errorf("--%s has bytes that are not UTF-8", field.Flag())
+			errs = append(errs, fmt.Errorf("--%s has bytes that are not UTF-8", field.Flag()))
 		}
 		if f.file(i) != "" && f.member(i).Len() > 0 {
-			return fmt.Errorf("--%s and --%s cannot be combined: give settings by name or one file", field.Flag(), fileFlag(field))
+			errs = append(errs, fmt.Errorf("--%s and --%s cannot be combined: give settings by name or one file", field.Flag(), fileFlag(field)))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Given returns the values of the given flags by the names of their fields: strings, booleans, numbers, lists of

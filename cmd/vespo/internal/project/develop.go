@@ -178,6 +178,14 @@ func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writ
 	if err != nil {
 		return v, "", err
 	}
+	spec := services.Spec{
+		Key:      routekey.Key{Prefix: d.prefix},
+		Kind:     wasm.KindName,
+		Manifest: withFlags(p.service, d.given).Manifest(),
+	}
+	if err := deployer.ValidateFields(spec); err != nil { // before the build, which may take long
+		return v, "", err
+	}
 	began := time.Now()
 	if v.Bytes, err = compile(ctx, p, d.out, log); err != nil {
 		return v, "", err
@@ -187,12 +195,8 @@ func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writ
 	if err != nil {
 		return v, "", err
 	}
-	result, err := deployer.Add(ctx, services.Spec{
-		Key:      routekey.Key{Prefix: d.prefix},
-		Kind:     wasm.KindName,
-		Manifest: withFlags(p.service, d.given).Manifest(),
-		Blobs:    services.Module(module),
-	})
+	spec.Blobs = services.Module(module)
+	result, err := deployer.Add(ctx, spec)
 	if err != nil {
 		return v, "", err
 	}

@@ -2,6 +2,7 @@ package project
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,8 +24,9 @@ func serviceFields() []schema.Field {
 	return fields
 }
 
-// parseService returns the values of the fields of a service. The error names the first one that is wrong.
+// parseService returns the values of the fields of a service. The error names all that are wrong.
 func parseService(members map[string]json.RawMessage) (schema.Values, error) {
+	var errs []error
 	fields, values := serviceFields(), make(schema.Values)
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		f, ok := schema.Find(fields, name)
@@ -33,15 +35,17 @@ func parseService(members map[string]json.RawMessage) (schema.Values, error) {
 			for _, f := range fields {
 				names = append(names, f.Name)
 			}
-			return nil, fmt.Errorf("service.%s is unknown: expected are %s", name, strings.Join(names, ", "))
+			errs = append(errs, fmt.Errorf("service.%s is unknown: expected are %s", name, strings.Join(names, ", ")))
+			continue
 		}
 		value, refused := f.ParseJSON(members[name])
 		if refused != "" {
-			return nil, fmt.Errorf("service.%s %s", name, refused)
+			errs = append(errs, fmt.Errorf("service.%s %s", name, refused))
+			continue
 		}
 		values.Put(f, value)
 	}
-	return values, nil
+	return values, errors.Join(errs...)
 }
 
 // Service returns the fields of the service that the settings have.

@@ -87,36 +87,30 @@ func (c *AddCmd) Validate() error {
 	if err := c.chooseProject(selecting); err != nil {
 		return err
 	}
-	bothGiven := c.fields.Check()
 	switch {
 	case c.Prefix == "" && c.dir == "":
 		return errors.New("give the prefix of the service as the first argument, such as hello")
 	case isAddress(c.Module) && usesFiles(given):
 		return errors.New("the server fetches the module: give addresses to --use as well, or a file for the module")
-	case bothGiven != nil:
-		return bothGiven
 	case c.Module != "" && !c.one(selecting):
 		return fmt.Errorf("a prefix is bound to one thing: give a module, or %s", c.selectors())
-	case c.Module != "":
-		if err := c.checkModule(given, selecting); err != nil {
-			return err
-		}
 	}
-	if err := c.Rollout.validate(); err != nil {
-		return err
-	}
-	return c.clientFlags.Validate()
+	return errors.Join(c.fields.Check(), c.checkModule(given, selecting), c.Rollout.validate(), c.clientFlags.Validate())
 }
 
-// checkModule returns an error for a flag that a module does not have. The server would see it only after the upload.
+// checkModule returns an error for each flag that a module does not have. The server would see it only after the upload.
 func (c *AddCmd) checkModule(given map[string]any, selecting []string) error {
+	if c.Module == "" {
+		return nil
+	}
+	var errs []error
 	form := c.form(selecting)
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if _, own := form.Field(name); !own {
-			return fmt.Errorf("%s is a flag of --%s, which is not given", c.nameOf(name), schema.FlagOf(c.kinds.Owners(name)[0]))
+			errs = append(errs, fmt.Errorf("%s is a flag of --%s, which is not given", c.nameOf(name), schema.FlagOf(c.kinds.Owners(name)[0])))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // selecting returns the given fields that select a kind.
@@ -165,12 +159,21 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 		interrupted, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer release()
 		ctx = interrupted
-		remove, err := c.build(ctx, s)
+		project, err := c.openProject()
+		if err != nil {
+			return err
+		}
+		client.about = boundTo(c.Prefix, c.Match)
+		if err := c.checkFirst(ctx, client); err != nil {
+			return err
+		}
+		remove, err := c.build(ctx, s, project)
 		if err != nil {
 			return err
 		}
 		defer remove()
-		client.about = boundTo(c.Prefix, c.Match)
+	} else if err := c.checkFirst(ctx, client); err != nil {
+		return err
 	}
 	if isReference(c.Module) {
 		if err := c.pull(ctx, s); err != nil {

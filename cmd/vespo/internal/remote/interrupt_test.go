@@ -38,13 +38,16 @@ func TestInterruptedDeploy(t *testing.T) {
 	require.NoError(t, err)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		if r.Header.Get("Content-Type") == "application/json" {
+			return // the question before the build
+		}
 		if self.Signal(os.Interrupt) == nil {
 			<-r.Context().Done()
 		}
 	}))
 	t.Cleanup(server.Close)
 	c := NewAddCmd(schema.Kinds{}, func(string) (Project, error) { return fileProject{}, nil })
-	c.Server, c.dir = server.URL, "."
+	c.Server, c.dir, c.Module = server.URL, ".", "."
 	err = c.Run(t.Context(), stdio.Streams{Out: io.Discard, Err: io.Discard}, &kong.Context{})
 	require.EqualError(t, err, `interrupt signal received; the server may have deployed /hello all the same: "vespo inspect" shows it`)
 	left, err := os.ReadDir(temp)

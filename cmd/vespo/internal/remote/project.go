@@ -65,20 +65,20 @@ func (c *AddCmd) chooseProject(selecting []string) error {
 	return nil
 }
 
-// openProject opens the project to build, whose prefix is used unless there is one.
+// openProject opens the project to build. Its prefix is used unless there is one, and the fields of its settings.
 func (c *AddCmd) openProject() (p Project, err error) {
-	if p, err = c.open(c.dir); err == nil && c.Prefix == "" {
+	if p, err = c.open(c.dir); err != nil {
+		return nil, err
+	}
+	c.service = p.Service()
+	if c.Prefix == "" {
 		c.Prefix, err = p.Prefix()
 	}
 	return p, err
 }
 
 // build compiles the project into a temporary file, and makes that the module. remove removes it.
-func (c *AddCmd) build(ctx context.Context, s stdio.Streams) (remove func(), err error) {
-	p, err := c.openProject()
-	if err != nil {
-		return nil, err
-	}
+func (c *AddCmd) build(ctx context.Context, s stdio.Streams, p Project) (remove func(), err error) {
 	temp, err := os.MkdirTemp("", "vespo-add-")
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (c *AddCmd) build(ctx context.Context, s stdio.Streams) (remove func(), err
 		remove()
 		return nil, err
 	}
-	c.Module, c.service = module, p.Service()
+	c.Module = module
 	fmt.Fprintln(s.Err, built)
 	return remove, nil
 }
