@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,4 +301,64 @@ func TestUncontendedAllocatesNothing(t *testing.T) {
 		p, _, _ := l.Acquire(ctx)
 		p.Release()
 	}))
+}
+
+func TestLimitIsLoweredAndRaised(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newTestGate(8)
+		l := g.NewLimiter(Limits{Concurrency: 4, Queue: 4, Wait: time.Second})
+		for range 4 {
+			_, err := l.Acquire(t.Context())
+			require.NoError(t, err)
+		}
+		l.Limit(2)
+		require.Equal(t, 4, l.Stats().InFlight, "those in flight go on")
+		var admitted atomic.Int32
+		for range 2 {
+			go func() {
+				if _, err := l.Acquire(t.Context()); err == nil {
+					admitted.Add(1)
+				}
+			}()
+		}
+		for ended, want := range []int32{0, 0, 0, 1, 2} {
+			if ended > 0 {
+				l.Release()
+			}
+			synctest.Wait()
+			require.Equal(t, want, admitted.Load(), "after %d have ended", ended)
+		}
+		l.Release()
+		l.Release()
+
+		for _, unlimited := range []int{0, -1, 5} {
+			l.Limit(1)
+			l.Limit(unlimited)
+			require.Equal(t, 4, l.most, "at most the limit that it was made with")
+		}
+		l.Limit(1)
+		_, err := l.Acquire(t.Context())
+		require.NoError(t, err)
+		require.True(t, l.Full())
+		l.Limit(0)
+		require.False(t, l.Full())
+	})
+}
+
+// TestLimitTakesSparePlacesBack lowers the limit below the number of places that processors keep.
+func TestLimitTakesSparePlacesBack(t *testing.T) {
+	g := newTestGate(8)
+	l := g.NewLimiter(Limits{Concurrency: 4})
+	for range 4 {
+		_, err := l.Acquire(t.Context())
+		require.NoError(t, err)
+	}
+	for range 4 {
+		l.Release()
+	}
+	l.Limit(1)
+	_, err := l.Acquire(t.Context())
+	require.NoError(t, err)
+	_, err = l.Acquire(t.Context())
+	require.ErrorIs(t, err, ErrQueueFull)
 }

@@ -29,10 +29,11 @@ type Limits struct {
 type Limiter struct {
 	gate   *Gate       // immutable
 	limits Limits      // immutable, normalised
-	tight  atomic.Bool // set while requests of the service wait: none of its places may stay spare. Written with gate.mu held
+	tight  atomic.Bool // set while requests of the service wait or are too many: none of its places may stay spare. Written with gate.mu held
 
 	// Guarded by gate.mu.
-	inFlight   int // places given out, including spare ones
+	most       int // requests in flight
+	inFlight   int // places given out, including spare ones. More than most only after Limit
 	queue      queue
 	next, prev *Limiter // links of gate.ready; nil if not in it
 	places     []*Place // all ever made; never more than Limits.Concurrency
@@ -43,6 +44,7 @@ type Limiter struct {
 
 // Stats is a snapshot of a limiter's counters.
 type Stats struct {
+	Most     int       // requests in flight that the service may have
 	InFlight int       // admitted and not released
 	Queued   int       // waiting
 	Admitted uint64    // since the limiter was made
@@ -60,7 +62,26 @@ func (g *Gate) NewLimiter(limits Limits) *Limiter {
 		limits.Queue = 0
 	}
 	limits.Queue = max(0, limits.Queue)
-	return &Limiter{gate: g, limits: limits, made: time.Since(g.start)}
+	return &Limiter{gate: g, limits: limits, most: limits.Concurrency, made: time.Since(g.start)}
+}
+
+// Limit sets the number of requests in flight, at most Limits.Concurrency; 0 or less: Limits.Concurrency. Requests beyond a lower limit
+// are not stopped: no others are admitted until they have ended.
+func (l *Limiter) Limit(concurrency int) {
+	if concurrency <= 0 || concurrency > l.limits.Concurrency {
+		concurrency = l.limits.Concurrency
+	}
+	l.gate.mu.Lock()
+	defer l.gate.mu.Unlock()
+	if l.most == concurrency {
+		return
+	}
+	l.most = concurrency
+	if l.inFlight > l.most {
+		l.tightenLocked()
+	}
+	l.updateLocked()
+	l.gate.settleLocked()
 }
 
 // Acquire admits one request, after waiting its turn if necessary, and returns its place and the time waited. If the
@@ -90,7 +111,7 @@ func (l *Limiter) short() bool { return l.tight.Load() || l.gate.tight.Load() }
 func (l *Limiter) acquire(ctx context.Context) (*Place, time.Duration, error) {
 	g := l.gate
 	g.mu.Lock()
-	if l.inFlight < l.limits.Concurrency && g.fitsLocked(l) && g.ready.empty() {
+	if l.inFlight < l.most && g.fitsLocked(l) && g.ready.empty() {
 		p := l.placeLocked()
 		g.mu.Unlock()
 		return p, 0, nil
@@ -103,10 +124,7 @@ func (l *Limiter) acquire(ctx context.Context) (*Place, time.Duration, error) {
 	w := &waiter{}
 	l.queue.push(w)
 	g.queued++
-	if !l.tight.Load() {
-		l.tight.Store(true)
-		g.collectLocked(l)
-	}
+	l.tightenLocked()
 	l.updateLocked()
 	g.settleLocked() // it may find spare places of other services
 	if w.granted {
@@ -189,13 +207,21 @@ func (l *Limiter) takeBackLocked(p *Place) {
 	l.updateLocked()
 }
 
+// tightenLocked takes the spare places of the service back. Until tight is unset, it gets no others.
+func (l *Limiter) tightenLocked() {
+	if !l.tight.Load() {
+		l.tight.Store(true)
+		l.gate.collectLocked(l)
+	}
+}
+
 // updateLocked appends l to the gate's ring or removes it, after its queue or its
 // count has changed. A limiter that stays ready keeps its place.
 func (l *Limiter) updateLocked() {
-	if l.queue.length == 0 && l.tight.Load() {
+	if l.queue.length == 0 && l.inFlight <= l.most && l.tight.Load() {
 		l.tight.Store(false)
 	}
-	ready := l.queue.length > 0 && l.inFlight < l.limits.Concurrency
+	ready := l.queue.length > 0 && l.inFlight < l.most
 	switch {
 	case ready && l.next == nil:
 		l.gate.ready.push(l)
@@ -221,7 +247,7 @@ func (l *Limiter) Spare() bool {
 func (l *Limiter) Full() bool {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
-	return l.queue.length > 0 || l.usedLocked() >= l.limits.Concurrency
+	return l.queue.length > 0 || l.usedLocked() >= l.most
 }
 
 // usedLocked returns the number of requests with a place. It is exact while no request begins or ends.
@@ -252,6 +278,7 @@ func (l *Limiter) Stats() Stats {
 		used = max(used, time.Duration(p.used.Load()))
 	}
 	return Stats{
+		Most:     l.most,
 		InFlight: l.usedLocked(),
 		Queued:   l.queue.length,
 		Admitted: admitted,

@@ -4,18 +4,19 @@ import "slices"
 
 // Names of the fields that are common to several kinds.
 const (
-	FieldTimeout   = "timeout"
-	FieldUse       = "use"
-	FieldUseConfig = "use_config"
-	FieldModule    = "module"
-	FieldCron      = "cron"
-	FieldCronGrace = "cron_grace"
-	FieldOn        = "on"
-	FieldReplicas  = "replicas"
-	FieldRate      = "rate"
-	FieldBurst     = "burst"
-	FieldRateBy    = "rate_by"
-	FieldCache     = "cache"
+	FieldTimeout     = "timeout"
+	FieldUse         = "use"
+	FieldUseConfig   = "use_config"
+	FieldModule      = "module"
+	FieldCron        = "cron"
+	FieldCronGrace   = "cron_grace"
+	FieldOn          = "on"
+	FieldReplicas    = "replicas"
+	FieldRate        = "rate"
+	FieldBurst       = "burst"
+	FieldRateBy      = "rate_by"
+	FieldConcurrency = "concurrency"
+	FieldCache       = "cache"
 )
 
 // Timeout describes the time limit of a request. help says what it limits, absent what applies without it.
@@ -106,6 +107,20 @@ func Rate() []Field {
 	}
 }
 
+// Concurrency describes the limit of requests that a service serves at a time, which every kind can have.
+func Concurrency() []Field {
+	return []Field{
+		{
+			Name:   FieldConcurrency,
+			Type:   Count,
+			Form:   "N",
+			Help:   "Serve at most this many requests at a time on one host. More wait in the queue of the service, as for a slot.",
+			Absent: "the server's --per-service for guests",
+			Common: true,
+		},
+	}
+}
+
 // Cache describes the cache of a service's answers, which every kind can have. Package router/cache applies it.
 func Cache() []Field {
 	return []Field{
@@ -142,4 +157,6 @@ func Placement() []Field {
 }
 
 // Shared returns the fields that every kind has without describing them.
-func Shared() []Field { return slices.Concat(Middleware(), Schedules(), Rate(), Cache()) }
+func Shared() []Field {
+	return slices.Concat(Middleware(), Schedules(), Rate(), Concurrency(), Cache())
+}

@@ -67,6 +67,7 @@
 //	rate       the rate of requests that clients may send, such as 100/s or 30/m
 //	burst      the number of requests of the rate that may come at once
 //	rate_by    "address", "service" or "header:NAME": what the rate is counted by
+//	concurrency the number of requests that are served at a time
 //	cache      true to keep answers in memory: see package router/cache
 //	cron_grace how long ago a missed time may be to be made up for, a Go duration
 //

@@ -140,6 +140,7 @@ func (d *Deployer) useLimiter(service registry.Service, relays bool) *sharedLimi
 	if s == nil {
 		own := d.admittedBy(service.Current, relays)
 		s = &sharedLimiter{Limiter: own.Gate.NewLimiter(own.Limits)}
+		s.Limit(d.concurrency(service, relays))
 		d.limiters[key] = s
 	}
 	s.users++

@@ -123,14 +123,17 @@ func (d *Deployer) weight(kind string, layers int) int {
 	return layers + 1
 }
 
-// admission returns the admission of a version. A request acquires all its instances at once: one that waited
-// for an instance while holding another could deadlock.
-func (d *Deployer) admission(v registry.Version) Admission {
-	if layers(v) == 0 {
-		return d.cfg.admission(v.Kind)
+// admission returns the admission of a version.
+func (d *Deployer) admission(v registry.Version) Admission { return d.admissionOf(v.Kind, layers(v)) }
+
+// admissionOf returns the admission of services with that many middleware modules. A request acquires all its instances at once: one
+// that waited for an instance while holding another could deadlock.
+func (d *Deployer) admissionOf(kind string, layers int) Admission {
+	if layers == 0 {
+		return d.cfg.admission(kind)
 	}
 	own := Admission{Gate: d.cfg.Gate, Limits: d.cfg.Limits}
-	own.Limits.Weight = d.weight(v.Kind, layers(v))
+	own.Limits.Weight = d.weight(kind, layers)
 	if own.Limits.Concurrency > 0 {
 		own.Limits.Concurrency = max(1, own.Limits.Concurrency/own.Limits.Weight)
 	}

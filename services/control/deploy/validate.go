@@ -22,6 +22,7 @@ func (d *Deployer) Validate(spec services.Spec) error {
 func (d *Deployer) checkFields(spec services.Spec) problem.Violations {
 	violations := append(d.checkSpec(spec), d.checkSchedules(spec)...)
 	violations = append(violations, rate.Check(spec.Manifest)...)
+	violations = append(violations, d.checkConcurrency(spec)...)
 	violations = append(violations, d.checkCache(spec)...)
 	return append(violations, d.checkPlacement(spec)...)
 }

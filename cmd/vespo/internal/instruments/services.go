@@ -23,6 +23,8 @@ func (s *Sources) services() metrics.Group {
 			func(e deploy.Entry) float64 { return float64(e.Status.InFlight) }),
 		level("vespo_service_requests_retiring", "Requests that earlier versions still serve.",
 			func(e deploy.Entry) float64 { return float64(e.Retiring.Requests) }),
+		level("vespo_service_concurrency", "Requests that the service may serve at a time.",
+			func(e deploy.Entry) float64 { return float64(e.Admission.Most) }),
 		level("vespo_service_admission_waiting", "Requests of the service that wait to be admitted.",
 			func(e deploy.Entry) float64 { return float64(e.Admission.Queued) }),
 		count("vespo_service_admitted_total", "Requests that were admitted.",

@@ -13,10 +13,10 @@ import (
 )
 
 // serviceFields returns the fields of a service that a project can set: those of modules, but for the module, its
-// schedules, the limit of its rate, and its cache.
+// schedules, the limits of its requests, and its cache.
 func serviceFields() []schema.Field {
 	var fields []schema.Field
-	for _, f := range slices.Concat(wasm.Description().Forms[0].Fields, schema.Schedules(), schema.Rate(), schema.Cache()) {
+	for _, f := range slices.Concat(wasm.Description().Forms[0].Fields, schema.Schedules(), schema.Rate(), schema.Concurrency(), schema.Cache()) {
 		if !f.Type.IsBlob() && !f.Internal {
 			fields = append(fields, f)
 		}

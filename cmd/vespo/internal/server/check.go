@@ -80,9 +80,7 @@ func rehearse(ctx context.Context, list *parts.List, cfg *Config, file *configfi
 	if err := OpenTemp(ctx, list, "check", &temp); err != nil {
 		return err
 	}
-	small := cfg.alone()
-	small.Slots, small.PerService = 1, 0
-	c, err := wire(ctx, list, small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), access{})
+	c, err := wire(ctx, list, cfg.alone(), filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), access{})
 	if err != nil {
 		return located(file, err)
 	}

@@ -24,7 +24,7 @@ var bounds = []struct{ part, flag, bounds, acts string }{
 	{"", "max-body", "body of a request; and of an answer that a guest buffers", "413 `body-too-large`; 502 for an answer"},
 	{"", "log-rate", "output of one service that reaches the log, in a second", "further lines are dropped and counted"},
 	{"All requests", "slots", "requests that run in guests at a time", "others wait in the queue of their service"},
-	{"", "per-service", "slots that one service may hold", "others of that service wait"},
+	{"", "per-service", "slots that one service may hold; `add --concurrency` sets it for one service", "others of that service wait"},
 	{"", "queue", "requests of one service that wait for a slot", "503 `no-capacity` with `Retry-After`"},
 	{"", "queue-wait", "time that a request waits for a slot", "503 `no-capacity` with `Retry-After`"},
 	{"", "per-client", "share of slots, places in queues and connections that one client may hold", "503 `no-capacity`; further connections are closed"},

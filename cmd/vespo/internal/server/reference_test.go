@@ -117,6 +117,8 @@ and the items of objects as ` + "`NAME=VALUE`" + `.
 	writeFields(&b, schema.Schedules())
 	b.WriteString("\n## Rate limits, for all kinds\n\n")
 	writeFields(&b, schema.Rate())
+	b.WriteString("\n## Requests at a time, for all kinds\n\n")
+	writeFields(&b, schema.Concurrency())
 	b.WriteString("\n## Cache of answers, for all kinds\n\n")
 	writeFields(&b, schema.Cache())
 	return b.String()

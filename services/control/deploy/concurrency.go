@@ -1,0 +1,52 @@
+package deploy
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
+)
+
+// concurrencyOf returns the number of requests that the service of a manifest serves at a time; 0: it has no limit of its own.
+func concurrencyOf(m registry.Manifest) int {
+	if !strings.Contains(string(m), `"`+schema.FieldConcurrency+`"`) { // most services
+		return 0
+	}
+	var d struct {
+		Concurrency int `json:"concurrency"`
+	}
+	if json.Unmarshal([]byte(m), &d) != nil { // not one of this server: its kind refuses it
+		return 0
+	}
+	return d.Concurrency
+}
+
+// concurrency returns the limit of a service's requests at a time on this host; 0: that of its admission. Requests that are passed on count on the
+// host that serves them.
+func (d *Deployer) concurrency(s registry.Service, relays bool) int {
+	if relays {
+		return 0
+	}
+	return concurrencyOf(s.Current.Manifest)
+}
+
+// checkConcurrency returns the violations of a spec about its requests at a time.
+func (d *Deployer) checkConcurrency(spec services.Spec) (violations problem.Violations) {
+	n := concurrencyOf(spec.Manifest)
+	most := d.admissionOf(spec.Kind, len(spec.Middleware())).most()
+	if n < 0 || n > most {
+		violations.Add(schema.FieldConcurrency, "is %d: it must be from 1 to %d, the most requests of such a service that this server serves at a time", n, most)
+	}
+	return violations
+}
+
+// most returns the number of requests that a service may have at a time.
+func (a Admission) most() int {
+	if a.Limits.Concurrency > 0 {
+		return a.Limits.Concurrency
+	}
+	return a.Gate.Capacity() / max(1, a.Limits.Weight)
+}
