@@ -16,6 +16,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/internal/spelling"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -149,6 +150,17 @@ func (f *File) violation(line int, format string, args ...any) Violation {
 	return Violation{File: f.Path, Line: line, Text: fmt.Sprintf(format, args...)}
 }
 
+// topHint ends the text about an unknown key outside of the tables.
+func topHint(name string) string {
+	switch spelling.Near(name, []string{tableServer, tableService}) {
+	case tableServer:
+		return ", did you mean [server]?"
+	case tableService:
+		return ", did you mean [[service]]?"
+	}
+	return ": expected are [server] and [[service]]"
+}
+
 // parse parses the text. It does not read modules.
 func (f *File) parse(text []byte) Violations {
 	tables, violations := f.tables(text)
@@ -158,7 +170,7 @@ func (f *File) parse(text []byte) Violations {
 	where := findLines(text)
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		if name != tableServer && name != tableService {
-			violations = append(violations, f.violation(where.top[name], "unknown key %q: expected are [server] and [[service]]", name))
+			violations = append(violations, f.violation(where.top[name], "unknown key %q%s", name, topHint(name)))
 		}
 	}
 	violations = append(violations, f.readSettings(tables[tableServer], where)...)

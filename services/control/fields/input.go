@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/spelling"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -48,7 +48,7 @@ func (in *Input) Claim(name string) bool {
 	f, known := in.field(name)
 	switch {
 	case !known:
-		in.Violate(name, "is unknown: %s", in.expected())
+		in.Violate(name, "is unknown%s", in.expected(name))
 		return false
 	case in.claimed[name] && !f.Type.IsList():
 		in.Violate(name, "is given more than once")
@@ -58,15 +58,16 @@ func (in *Input) Claim(name string) bool {
 	return true
 }
 
-func (in *Input) expected() string {
+// expected ends the text about a name that is unknown.
+func (in *Input) expected(name string) string {
 	if len(in.known) == 0 {
-		return "none is expected here"
+		return ": none is expected here"
 	}
 	names := make([]string, 0, len(in.known))
 	for _, f := range in.known {
 		names = append(names, f.Name)
 	}
-	return "expected are " + strings.Join(names, ", ")
+	return spelling.Hint(name, names)
 }
 
 // Imply records that the request has the field, which something else stands for, such as its body.
@@ -187,7 +188,7 @@ func (in *Input) Unset(field string, names, allowed []string) {
 	for _, name := range names {
 		switch {
 		case !slices.Contains(allowed, name):
-			in.Violate(field, "has %.60q: expected are %s", name, strings.Join(allowed, ", "))
+			in.Violate(field, "has %.60q%s", name, spelling.Hint(name, allowed))
 		case in.claimed[name]:
 			in.Violate(name, "is given, and %s has it too: choose one of them", field)
 		default:

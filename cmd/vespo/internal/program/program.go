@@ -134,12 +134,13 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 		shell.Complete(s.Out, parser.Model, args[1:])
 		return ExitOK
 	}
+	warnOfVariables(s.Err, parser.Model, os.Environ())
 	command, err := parser.Parse(withNegativeValues(parser.Model, args))
 	switch {
 	case ended:
 		return ExitOK
 	case err != nil:
-		return misused(s, withoutAliases(parser.Model, err))
+		return misused(s, meant(parser.Model, args, withoutAliases(parser.Model, err)))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(s)

@@ -13,11 +13,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project/worker"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/internal/spelling"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -201,10 +203,7 @@ func readSettings(dir string) (settings, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&s); err != nil {
-		if strings.HasPrefix(err.Error(), "json: unknown field") {
-			err = fmt.Errorf("%w: the members are prefix, toolchain, flags, service with fields such as timeout, and worker", err)
-		}
-		return settings{}, fmt.Errorf("%s: %w", file, err)
+		return settings{}, fmt.Errorf("%s: %w", file, withMembers(err))
 	}
 	if s.Worker != nil {
 		if err := s.Worker.Check(); err != nil {
@@ -217,6 +216,19 @@ func readSettings(dir string) (settings, error) {
 			strings.Join(slices.Sorted(maps.Keys(all)), ", "))
 	}
 	return s, nil
+}
+
+// withMembers adds to the error about an unknown member of the settings which one may be meant, or which ones there are.
+func withMembers(err error) error {
+	quoted, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	if !unknown {
+		return err
+	}
+	members := append([]string{"prefix", "toolchain", "flags", "service", "worker"}, worker.Members()...)
+	if name, _ := strconv.Unquote(quoted); spelling.Near(name, members) != "" {
+		return fmt.Errorf("%w%s", err, spelling.Hint(name, members))
+	}
+	return fmt.Errorf("%w: the members are prefix, toolchain, flags, service with fields such as timeout, and worker", err)
 }
 
 // noProject is the error for a directory without a project. "vespo add" tells it from the errors of a project.

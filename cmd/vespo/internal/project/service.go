@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
+	"github.com/vespo-dev/vespo/internal/spelling"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -35,7 +35,7 @@ func parseService(members map[string]json.RawMessage) (schema.Values, error) {
 			for _, f := range fields {
 				names = append(names, f.Name)
 			}
-			errs = append(errs, fmt.Errorf("service.%s is unknown: expected are %s", name, strings.Join(names, ", ")))
+			errs = append(errs, fmt.Errorf("service.%s is unknown%s", name, spelling.Hint(name, names)))
 			continue
 		}
 		value, refused := f.ParseJSON(members[name])

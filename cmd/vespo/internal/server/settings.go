@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
+	"github.com/vespo-dev/vespo/internal/spelling"
 	"github.com/vespo-dev/vespo/services/control/configfile"
 )
 
@@ -124,17 +125,6 @@ func Defaults() (Config, error) {
 	return Config(*settings), err
 }
 
-// hint returns which setting a name that is not known may be meant to be.
-func hint(parser *kong.Kong, known map[string]bool, name string) string {
-	_, err := parser.Parse([]string{"--" + name + "=x"})
-	if _, similar, found := strings.Cut(fmt.Sprint(err), `did you mean "--`); found {
-		if similar = strings.TrimSuffix(similar, `"?`); known[similar] {
-			return fmt.Sprintf(", did you mean %q?", similar)
-		}
-	}
-	return ": expected are " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")
-}
-
 // checkSettings checks each setting on its own: its name and the syntax of its value.
 func checkSettings(file *configfile.File) error {
 	parser, _, err := settingsParser()
@@ -151,7 +141,7 @@ func checkSettings(file *configfile.File) error {
 	var violations configfile.Violations
 	for _, s := range file.Settings {
 		if !known[s.Name] {
-			violations = append(violations, file.At(s.Name, "unknown setting %q%s", s.Name, hint(parser, known, s.Name)))
+			violations = append(violations, file.At(s.Name, "unknown setting %q%s", s.Name, spelling.Hint(s.Name, slices.Sorted(maps.Keys(known)))))
 			continue
 		}
 		if emptyPath(s) {

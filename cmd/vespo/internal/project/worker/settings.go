@@ -37,6 +37,11 @@ type AssetSettings struct {
 // notFoundModes returns what an asset that does not exist can be answered with.
 func notFoundModes() []string { return []string{"none", "404-page", "single-page-application"} }
 
+// Members returns the names of the members of the settings and of their assets.
+func Members() []string {
+	return []string{"main", "vars", "kv", "services", "assets", "directory", "binding", "not_found_handling", "run_worker_first"}
+}
+
 // Mains returns where the script is searched for, in this order.
 func Mains() []string {
 	return []string{"src/index.ts", "src/index.js", "src/worker.ts", "src/worker.js", "index.ts", "index.js"}
