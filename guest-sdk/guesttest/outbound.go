@@ -59,15 +59,17 @@ func (h *host) FetchOpen(method, uri string) int32 {
 	return int32(len(h.fetches))
 }
 
-func (h *host) FetchHeader(handle int32, name, value string) int32 {
+func (h *host) FetchAddFields(handle int32, list []byte) int32 {
 	f := h.fetch(handle)
 	if f == nil || f.answered {
 		return int32(vespo.ErrClosed)
 	}
-	if name == "" || strings.ContainsAny(name+value, "\r\n\x00") {
-		return int32(vespo.ErrMalformed)
+	for _, field := range abi.SplitFields(list, bytes.Count(list, []byte{0})) {
+		if field[0] == "" || strings.ContainsAny(field[0]+field[1], "\r\n") {
+			return int32(vespo.ErrMalformed)
+		}
+		f.requestHeader.add(field[0], field[1])
 	}
-	f.requestHeader.add(name, value)
 	return 0
 }
 
@@ -107,20 +109,16 @@ func (f *fetch) headers(kind abi.Kind) headers {
 	return nil // trailers are available only at the end of the body
 }
 
-func (h *host) FetchHeaderNames(handle int32, kind abi.Kind, buf []byte) int64 {
+func (h *host) FetchFields(handle int32, kind abi.Kind, buf []byte) int64 {
 	f := h.fetch(handle)
 	if f == nil {
 		return int64(vespo.ErrClosed)
 	}
-	return int64(fillList(buf, f.headers(kind).names()))
-}
-
-func (h *host) FetchHeaderValues(handle int32, kind abi.Kind, name string, buf []byte) int64 {
-	f := h.fetch(handle)
-	if f == nil {
-		return int64(vespo.ErrClosed)
+	var list []string
+	for _, field := range f.headers(kind) {
+		list = append(list, field.name, field.value)
 	}
-	return int64(fillList(buf, f.headers(kind).values(name)))
+	return int64(fillList(buf, list))
 }
 
 func (h *host) FetchRead(handle int32, buf []byte) int64 {

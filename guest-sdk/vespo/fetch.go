@@ -2,6 +2,7 @@ package vespo
 
 import (
 	"io"
+	"strings"
 
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
@@ -31,6 +32,7 @@ type Answer struct {
 	uri    string
 	handle int32
 	ended  bool
+	fields [][2]string // all of the header, from one call of the host; nil until they are read
 }
 
 // copyBufferBytes is the size of the buffer through which a Call's body is sent.
@@ -60,10 +62,8 @@ func Fetch(c *Call) (*Answer, error) {
 }
 
 func send(handle int32, c *Call) (status int, err error) {
-	for _, h := range c.Header {
-		if code := fetchHeader(handle, h[0], h[1]); code < 0 {
-			return 0, &Error{c.URI, Code(code)}
-		}
+	if err := sendFields(handle, c); err != nil {
+		return 0, err
 	}
 	if c.Body != nil {
 		if err := sendBody(handle, c); err != nil {
@@ -75,6 +75,30 @@ func send(handle int32, c *Call) (status int, err error) {
 		return 0, &Error{c.URI, Code(code)}
 	}
 	return int(code), nil
+}
+
+// sendFields passes all fields to the host in one call. It refuses a NUL, which separates them there.
+func sendFields(handle int32, c *Call) error {
+	if len(c.Header) == 0 {
+		return nil
+	}
+	size := 0
+	for _, h := range c.Header {
+		size += len(h[0]) + len(h[1]) + 2
+	}
+	list := make([]byte, 0, size)
+	for _, h := range c.Header {
+		for _, text := range h {
+			if strings.IndexByte(text, 0) >= 0 {
+				return &Error{c.URI, ErrMalformed}
+			}
+			list = append(append(list, text...), 0)
+		}
+	}
+	if code := fetchAddFields(handle, list); code < 0 {
+		return &Error{c.URI, Code(code)}
+	}
+	return nil
 }
 
 func sendBody(handle int32, c *Call) error {
@@ -121,40 +145,70 @@ func (a *Answer) Close() error {
 	if a.handle > 0 {
 		fetchClose(a.handle)
 	}
-	a.handle, a.ended = 0, true
+	a.handle, a.ended, a.fields = 0, true, nil
 	return nil
+}
+
+// Fields returns the header fields as pairs of a name in lower case and a value. Those of one name follow each other, in
+// the order of the response. Fields returns nil after Close. The caller must not change the pairs.
+func (a *Answer) Fields() [][2]string {
+	if a.fields == nil && a.handle > 0 {
+		a.fields = fields(a.handle, abi.KindResponse)
+	}
+	return a.fields
+}
+
+// TrailerFields returns the trailer fields, like Fields. Trailers are available after the body has been read to the end,
+// until Close.
+func (a *Answer) TrailerFields() [][2]string {
+	if !a.ended || a.handle <= 0 {
+		return nil
+	}
+	return fields(a.handle, abi.KindResponseTrailers)
 }
 
 // Get returns the first value of the named header field, or "" if the field is absent.
 func (a *Answer) Get(name string) string {
-	if values := a.Values(name); len(values) > 0 {
-		return values[0]
+	for _, f := range a.Fields() {
+		if strings.EqualFold(f[0], name) {
+			return f[1]
+		}
 	}
 	return ""
 }
 
 // Names returns the names of the header fields, in lower case and without duplicates. It returns nil after Close.
-func (a *Answer) Names() []string { return a.names(abi.KindResponse) }
+func (a *Answer) Names() []string { return names(a.Fields()) }
 
 // Values returns all values of the named header field. It returns nil if the field is absent and after Close.
-func (a *Answer) Values(name string) []string { return a.values(abi.KindResponse, name) }
+func (a *Answer) Values(name string) []string { return values(a.Fields(), name) }
 
-// TrailerNames returns the names of the trailer fields, in lower case and without duplicates. Trailers are available
-// after the body has been read to the end, until Close.
-func (a *Answer) TrailerNames() []string { return a.names(abi.KindResponseTrailers) }
+// TrailerNames returns the names of the trailer fields, in lower case and without duplicates.
+func (a *Answer) TrailerNames() []string { return names(a.TrailerFields()) }
 
 // TrailerValues returns all values of the named trailer field.
-func (a *Answer) TrailerValues(name string) []string {
-	return a.values(abi.KindResponseTrailers, name)
+func (a *Answer) TrailerValues(name string) []string { return values(a.TrailerFields(), name) }
+
+func fields(handle int32, kind abi.Kind) [][2]string {
+	return abi.Fields(func(buf []byte) uint64 {
+		return uint64(max(fetchFields(handle, kind, buf), 0)) // the host returns errors for closed answers only
+	})
 }
 
-func (a *Answer) names(kind abi.Kind) []string {
-	return abi.List(func(buf []byte) uint64 { return list(fetchHeaderNames(a.handle, kind, buf)) })
+func names(fields [][2]string) (all []string) {
+	for _, f := range fields {
+		if len(all) == 0 || all[len(all)-1] != f[0] {
+			all = append(all, f[0])
+		}
+	}
+	return all
 }
 
-func (a *Answer) values(kind abi.Kind, name string) []string {
-	return abi.List(func(buf []byte) uint64 { return list(fetchHeaderValues(a.handle, kind, name, buf)) })
+func values(fields [][2]string, name string) (all []string) {
+	for _, f := range fields {
+		if strings.EqualFold(f[0], name) {
+			all = append(all, f[1])
+		}
+	}
+	return all
 }
-
-// list converts an error of the host to an empty list. The host returns errors for closed answers only.
-func list(packed int64) uint64 { return uint64(max(packed, 0)) }

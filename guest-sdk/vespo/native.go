@@ -11,18 +11,14 @@ func prefix(buf []byte) uint32                       { return host().Prefix(buf)
 func rest(buf []byte) uint32                         { return host().Rest(buf) }
 func configGet(name string, buf []byte) int32        { return host().ConfigGet(name, buf) }
 func fetchOpen(method, uri string) int32             { return host().FetchOpen(method, uri) }
-func fetchHeader(handle int32, name, v string) int32 { return host().FetchHeader(handle, name, v) }
+func fetchAddFields(handle int32, list []byte) int32 { return host().FetchAddFields(handle, list) }
 func fetchWrite(handle int32, body []byte) int32     { return host().FetchWrite(handle, body) }
 func fetchSend(handle int32) int32                   { return host().FetchSend(handle) }
 func fetchRead(handle int32, buf []byte) int64       { return host().FetchRead(handle, buf) }
 func fetchClose(handle int32) int32                  { return host().FetchClose(handle) }
 
-func fetchHeaderNames(handle int32, kind abi.Kind, buf []byte) int64 {
-	return host().FetchHeaderNames(handle, kind, buf)
-}
-
-func fetchHeaderValues(handle int32, kind abi.Kind, name string, buf []byte) int64 {
-	return host().FetchHeaderValues(handle, kind, name, buf)
+func fetchFields(handle int32, kind abi.Kind, buf []byte) int64 {
+	return host().FetchFields(handle, kind, buf)
 }
 
 func kvGet(store, key string, buf []byte) int64       { return host().KVGet(store, key, buf) }

@@ -2,6 +2,7 @@ package vespo_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"slices"
@@ -78,6 +79,9 @@ func TestFetch(t *testing.T) {
 		if answer.Status != 201 || answer.Get("a") != "1" || answer.Get("c") != "" || !slices.Equal(answer.Names(), []string{"a", "b"}) {
 			t.Errorf("%+v, %v", answer, answer.Names())
 		}
+		if got := answer.Fields(); !slices.Equal(got, [][2]string{{"a", "1"}, {"a", "2"}, {"b", "3"}}) || !slices.Equal(answer.Values("A"), []string{"1", "2"}) {
+			t.Errorf("%v", got)
+		}
 		if len(answer.TrailerNames()) != 0 {
 			t.Error("trailers before the end of the body")
 		}
@@ -92,7 +96,7 @@ func TestFetch(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if n, err := answer.Read(make([]byte, 1)); n != 0 || err != io.EOF || answer.Names() != nil {
+		if n, err := answer.Read(make([]byte, 1)); n != 0 || err != io.EOF || answer.Names() != nil || answer.Fields() != nil || answer.TrailerFields() != nil {
 			t.Errorf("a closed answer gives %d, %v, %v", n, err, answer.Names())
 		}
 	})
@@ -100,6 +104,28 @@ func TestFetch(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("sent %s %s %v, %d bytes", got.Method, got.URI, got.Header, len(got.Body))
 	}
+}
+
+// TestManyFields has more of them than a buffer of the SDK.
+func TestManyFields(t *testing.T) {
+	var want [][2]string
+	header := map[string][]string{}
+	for i := range 500 {
+		name := fmt.Sprintf("x-%03d", i)
+		header[name] = []string{strings.Repeat("v", i), ""}
+		want = append(want, [2]string{name, header[name][0]}, [2]string{name, ""})
+	}
+	within(t, &guesttest.Request{Outbound: func(r *guesttest.OutboundRequest) (*guesttest.OutboundAnswer, error) {
+		if !reflect.DeepEqual(r.Header, header) {
+			t.Errorf("%d fields arrive", len(r.Header))
+		}
+		return &guesttest.OutboundAnswer{Header: r.Header}, nil
+	}}, func() {
+		answer, err := vespo.Fetch(&vespo.Call{URI: "http://a.example/", Header: want})
+		if err != nil || !slices.Equal(answer.Fields(), want) || len(answer.Names()) != 500 || answer.Get("X-499") != want[998][1] {
+			t.Errorf("%v", err)
+		}
+	})
 }
 
 func TestFetchDefaults(t *testing.T) {
@@ -128,6 +154,8 @@ func TestFetchErrors(t *testing.T) {
 	}{
 		"not allowed": {nil, vespo.Call{}, vespo.ErrDenied},
 		"header":      {fails(nil), vespo.Call{Header: [][2]string{{"a", "b\r\nc: d"}}}, vespo.ErrMalformed},
+		"NUL":         {fails(nil), vespo.Call{Header: [][2]string{{"a", "b\x00authorization\x00c"}}}, vespo.ErrMalformed},
+		"NUL in name": {fails(nil), vespo.Call{Header: [][2]string{{"a\x00b", ""}}}, vespo.ErrMalformed},
 		"deadline":    {fails(vespo.ErrDeadline), vespo.Call{}, vespo.ErrDeadline},
 		"other":       {fails(errors.New("dns")), vespo.Call{}, vespo.ErrUnreachable},
 		"body":        {fails(nil), vespo.Call{Body: iotest.ErrReader(broken)}, broken},

@@ -24,9 +24,9 @@ func importConfigGet(name unsafe.Pointer, nameSize uint32, buf unsafe.Pointer, l
 //go:noescape
 func importFetchOpen(method unsafe.Pointer, methodSize uint32, uri unsafe.Pointer, uriSize uint32) int32
 
-//go:wasmimport vespo fetch_header
+//go:wasmimport vespo fetch_add_fields
 //go:noescape
-func importFetchHeader(handle int32, name unsafe.Pointer, nameSize uint32, value unsafe.Pointer, valueSize uint32) int32
+func importFetchAddFields(handle int32, list unsafe.Pointer, size uint32) int32
 
 //go:wasmimport vespo fetch_write
 //go:noescape
@@ -35,13 +35,9 @@ func importFetchWrite(handle int32, body unsafe.Pointer, size uint32) int32
 //go:wasmimport vespo fetch_send
 func importFetchSend(handle int32) int32
 
-//go:wasmimport vespo fetch_header_names
+//go:wasmimport vespo fetch_fields
 //go:noescape
-func importFetchHeaderNames(handle int32, kind uint32, buf unsafe.Pointer, limit uint32) int64
-
-//go:wasmimport vespo fetch_header_values
-//go:noescape
-func importFetchHeaderValues(handle int32, kind uint32, name unsafe.Pointer, nameSize uint32, buf unsafe.Pointer, limit uint32) int64
+func importFetchFields(handle int32, kind uint32, buf unsafe.Pointer, limit uint32) int64
 
 //go:wasmimport vespo fetch_read
 //go:noescape
@@ -91,8 +87,8 @@ func fetchOpen(method, uri string) int32 {
 	return importFetchOpen(stringPointer(method), stringSize(method), stringPointer(uri), stringSize(uri))
 }
 
-func fetchHeader(handle int32, name, value string) int32 {
-	return importFetchHeader(handle, stringPointer(name), stringSize(name), stringPointer(value), stringSize(value))
+func fetchAddFields(handle int32, list []byte) int32 {
+	return importFetchAddFields(handle, pointer(list), size(list))
 }
 
 func fetchWrite(handle int32, body []byte) int32 {
@@ -101,12 +97,8 @@ func fetchWrite(handle int32, body []byte) int32 {
 
 func fetchSend(handle int32) int32 { return importFetchSend(handle) }
 
-func fetchHeaderNames(handle int32, kind abi.Kind, buf []byte) int64 {
-	return importFetchHeaderNames(handle, uint32(kind), pointer(buf), size(buf))
-}
-
-func fetchHeaderValues(handle int32, kind abi.Kind, name string, buf []byte) int64 {
-	return importFetchHeaderValues(handle, uint32(kind), stringPointer(name), stringSize(name), pointer(buf), size(buf))
+func fetchFields(handle int32, kind abi.Kind, buf []byte) int64 {
+	return importFetchFields(handle, uint32(kind), pointer(buf), size(buf))
 }
 
 func fetchRead(handle int32, buf []byte) int64 {

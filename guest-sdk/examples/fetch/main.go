@@ -30,9 +30,14 @@ func forward(w *guest.Response, r *guest.Request) {
 	if query := r.Query(); query != "" {
 		call.URI += "?" + query
 	}
-	copyHeader(r.Header.Names(), r.Header.Values, func(name, value string) {
-		call.Header = append(call.Header, [2]string{name, value})
-	})
+	for _, name := range r.Header.Names() {
+		if slices.Contains(ownHeaders, name) {
+			continue
+		}
+		for _, value := range r.Header.Values(name) {
+			call.Header = append(call.Header, [2]string{name, value})
+		}
+	}
 	answer, err := vespo.Fetch(call)
 	if err != nil {
 		guest.Log(guest.LevelError, err.Error())
@@ -41,20 +46,13 @@ func forward(w *guest.Response, r *guest.Request) {
 	}
 	defer answer.Close()
 	w.SetStatus(answer.Status)
-	copyHeader(answer.Names(), answer.Values, w.Header.Add)
+	for _, field := range answer.Fields() {
+		if name, value := field[0], field[1]; !slices.Contains(ownHeaders, name) {
+			w.Header.Add(name, value)
+		}
+	}
 	if _, err := io.Copy(w, answer); err != nil {
 		panic(err) // part of the body is sent: close the connection, so that the client detects the failure
-	}
-}
-
-func copyHeader(names []string, values func(string) []string, add func(name, value string)) {
-	for _, name := range names {
-		if slices.Contains(ownHeaders, name) {
-			continue
-		}
-		for _, value := range values(name) {
-			add(name, value)
-		}
 	}
 }
 

@@ -67,16 +67,28 @@ func Values(kind Kind, name string) []string {
 }
 
 // List returns the list that fill writes to a buffer.
-func List(fill func(buf []byte) uint64) []string {
+func List(fill func(buf []byte) uint64) []string { return SplitList(packed(fill)) }
+
+// Fields returns the list of names and values that fill writes to a buffer.
+func Fields(fill func(buf []byte) uint64) [][2]string { return SplitFields(packed(fill)) }
+
+// packed returns the bytes of a list that fill writes to a buffer, until the next call, and the number of strings.
+func packed(fill func(buf []byte) uint64) (list []byte, count int) {
 	buf := scratch[:]
-	count, n := Pair(fill(buf))
+	strings, n := Pair(fill(buf))
 	if n > len(buf) {
 		buf = make([]byte, n)
-		if count, n = Pair(fill(buf)); n > len(buf) {
-			return nil
+		if strings, n = Pair(fill(buf)); n > len(buf) {
+			return nil, 0 // the list has grown between the calls, which hosts must not do
 		}
 	}
-	return SplitList(buf[:n], int(count))
+	return buf[:n], int(strings)
+}
+
+// SplitFields parses count NUL-terminated strings, a name and a value in turn. It returns fewer if b contains fewer.
+func SplitFields(b []byte, count int) [][2]string {
+	list := SplitList(b, count)
+	return pairs(list[:len(list)&^1])
 }
 
 // SplitList parses count NUL-terminated strings. It returns fewer if b contains fewer.
@@ -85,7 +97,7 @@ func SplitList(b []byte, count int) []string {
 		return nil
 	}
 	all := text(b) // at most one allocation for all values
-	values := make([]string, 0, min(count, len(all)))
+	values := Strings(min(count, len(all)))[:0]
 	for start, i := 0, 0; i < len(all) && len(values) < count; i++ {
 		if all[i] == 0 {
 			values = append(values, all[start:i])

@@ -62,6 +62,64 @@ func TestList(t *testing.T) {
 	}
 }
 
+// flat returns the names and values of fields.
+func flat(fields [][2]string) (all []string) {
+	for _, f := range fields {
+		all = append(all, f[:]...)
+	}
+	return all
+}
+
+func TestFields(t *testing.T) {
+	long := strings.Repeat("long", 5000)
+	for list, want := range map[string][]string{
+		"":                               nil,
+		"a\x00b\x00":                     {"a", "b"},
+		"a\x00\x00a\x00c\x00":            {"a", "", "a", "c"},
+		"a\x00" + long + "\x00b\x00\x00": {"a", long, "b", ""},
+		"a\x00b":                         nil,
+		"a\x00b\x00c\x00":                {"a", "b"},
+		"a":                              nil,
+	} {
+		got := flat(Fields(func(buf []byte) uint64 { return 10<<32 | uint64(filler(list)(buf)) }))
+		if !slices.Equal(got, want) {
+			t.Errorf("%.20q: got %.60q, want %.60q", list, got, want)
+		}
+	}
+}
+
+// TestListsStay reads more lists than the static memory holds. Each stays as it is, and a longer one does not change the next.
+func TestListsStay(t *testing.T) {
+	var want, got [][]string
+	for n := range stringsCount {
+		list := slices.Repeat([]string{string(rune('a' + n%26))}, n%8)
+		want = append(want, append(list, "end"))
+		got = append(got, SplitList([]byte(strings.Join(list, "\x00")+"\x00"), len(list)))
+	}
+	for n := range got {
+		if got[n] = append(got[n], "end"); !slices.Equal(got[n], want[n]) {
+			t.Errorf("got %q, want %q", got[n], want[n])
+		}
+	}
+	if taken.count == 0 || taken.count > stringsCount {
+		t.Errorf("%d strings of the static memory are in use", taken.count)
+	}
+}
+
+func FuzzSplitFields(f *testing.F) {
+	f.Add([]byte("a\x00b\x00"), 2)
+	f.Add([]byte("\x00"), 1<<30)
+	f.Fuzz(func(t *testing.T, b []byte, count int) {
+		if count < 0 {
+			return
+		}
+		list := SplitList(b, count)
+		if got := flat(SplitFields(b, count)); !slices.Equal(got, list[:len(list)&^1]) {
+			t.Fatalf("%q has the fields %q", b, got)
+		}
+	})
+}
+
 func FuzzSplitList(f *testing.F) {
 	f.Add([]byte("a\x00b\x00"), 2)
 	f.Add([]byte("a\x00b"), 2)

@@ -8,11 +8,10 @@ type Extension interface {
 	Rest(buf []byte) uint32
 	ConfigGet(name string, buf []byte) int32
 	FetchOpen(method, uri string) int32
-	FetchHeader(handle int32, name, value string) int32
+	FetchAddFields(handle int32, list []byte) int32
 	FetchWrite(handle int32, body []byte) int32
 	FetchSend(handle int32) int32
-	FetchHeaderNames(handle int32, kind Kind, buf []byte) int64
-	FetchHeaderValues(handle int32, kind Kind, name string, buf []byte) int64
+	FetchFields(handle int32, kind Kind, buf []byte) int64
 	FetchRead(handle int32, buf []byte) int64
 	FetchClose(handle int32) int32
 	KVGet(store, key string, buf []byte) int64

@@ -45,3 +45,27 @@ func text(b []byte) string {
 	static.used += int64(copy(free, b))
 	return unsafe.String(&free[0], len(b))
 }
+
+// stringsCount is enough for the fields of a small request and of the response to a call.
+const stringsCount = 128
+
+// taken are the strings of static memory that are in use. Like that of texts, it is never used again.
+var taken struct {
+	count   int
+	strings [stringsCount]string
+}
+
+// Strings returns n empty strings. The first ones take static memory.
+func Strings(n int) []string {
+	free := taken.strings[taken.count:]
+	if n > len(free) {
+		return make([]string, n)
+	}
+	taken.count += n
+	return free[:n:n]
+}
+
+// pairs returns an even number of strings as pairs, without a copy.
+func pairs(list []string) [][2]string {
+	return unsafe.Slice((*[2]string)(unsafe.Pointer(unsafe.SliceData(list))), len(list)/2)
+}

@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 	"github.com/vespo-dev/vespo/guest-sdk/vespo"
 )
 
@@ -68,14 +69,15 @@ func (Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	header := collect(answer.Fields())
 	response := &http.Response{
 		Status:        strconv.Itoa(answer.Status) + " " + http.StatusText(answer.Status),
 		StatusCode:    answer.Status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        collect(answer.Names(), answer.Values),
-		ContentLength: contentLength(answer),
+		Header:        header,
+		ContentLength: contentLength(header),
 		Request:       r,
 	}
 	response.Body = &body{answer, response}
@@ -83,8 +85,8 @@ func (Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // contentLength returns the value of Content-Length, or -1 if it is absent or invalid.
-func contentLength(answer *vespo.Answer) int64 {
-	n, err := strconv.ParseUint(answer.Get("content-length"), 10, 63)
+func contentLength(header http.Header) int64 {
+	n, err := strconv.ParseUint(header.Get("Content-Length"), 10, 63)
 	if err != nil {
 		return -1
 	}
@@ -120,15 +122,23 @@ func fields(r *http.Request) (all [][2]string) {
 	return all
 }
 
-func collect(names []string, values func(string) []string) http.Header {
-	h := http.Header{}
-	for _, name := range names {
-		h[http.CanonicalHeaderKey(name)] = values(name)
+// collect returns the fields as a header. Values of one name follow each other.
+func collect(fields [][2]string) http.Header {
+	h := make(http.Header, len(fields))
+	values := abi.Strings(len(fields)) // at most one allocation for all
+	for from := 0; from < len(fields); {
+		name, to := fields[from][0], from
+		for ; to < len(fields) && fields[to][0] == name; to++ {
+			values[to] = fields[to][1]
+		}
+		h[http.CanonicalHeaderKey(name)] = values[from:to:to]
+		from = to
 	}
 	return h
 }
 
-// body is the Body of a response. At the end of the body it sets the response's Trailer.
+// body is the Body of a response. At the end of the body it sets the response's Trailer if there are
+// trailers.
 type body struct {
 	answer   *vespo.Answer
 	response *http.Response
@@ -137,7 +147,9 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.answer.Read(p)
 	if err == io.EOF {
-		b.response.Trailer = collect(b.answer.TrailerNames(), b.answer.TrailerValues)
+		if fields := b.answer.TrailerFields(); len(fields) > 0 {
+			b.response.Trailer = collect(fields)
+		}
 	}
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,27 @@ func TestTransportErrors(t *testing.T) {
 		_, err := client.Get("http://a.example/")
 		if !errors.Is(err, vespo.ErrDenied) {
 			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestFieldsOfResponse(t *testing.T) {
+	want := http.Header{"Empty": {""}, "Set-Cookie": {"a", "b", "a"}, "X-Last": {"1"}}
+	within(t, func(*guesttest.OutboundRequest) (*guesttest.OutboundAnswer, error) {
+		return &guesttest.OutboundAnswer{Header: want}, nil
+	}, func(client http.Client) {
+		response, err := client.Get("http://a.example/")
+		if err != nil || !reflect.DeepEqual(response.Header, want) {
+			t.Errorf("%v, %v", response, err)
+			return
+		}
+		defer response.Body.Close()
+		response.Header.Add("Set-Cookie", "c") // must not change the next field
+		if got := response.Header.Get("X-Last"); got != "1" {
+			t.Errorf("x-last is %q", got)
+		}
+		if body, err := io.ReadAll(response.Body); len(body) != 0 || err != nil || response.Trailer != nil {
+			t.Errorf("%q, %v, trailer %v", body, err, response.Trailer)
 		}
 	})
 }

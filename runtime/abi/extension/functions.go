@@ -26,8 +26,10 @@ func HostModule() engine.HostModule {
 			function("config_get", i32, configGet, i32, i32, i32, i32),
 			function("fetch_open", i32, fetchOpen, i32, i32, i32, i32),
 			function("fetch_header", i32, fetchHeader, i32, i32, i32, i32, i32),
+			function("fetch_add_fields", i32, fetchAddFields, i32, i32, i32),
 			function("fetch_write", i32, fetchWrite, i32, i32, i32),
 			function("fetch_send", i32, fetchSend, i32),
+			function("fetch_fields", i64, fetchFields, i32, i32, i32, i32),
 			function("fetch_header_names", i64, fetchHeaderNames, i32, i32, i32, i32),
 			function("fetch_header_values", i64, fetchHeaderValues, i32, i32, i32, i32, i32, i32),
 			function("fetch_read", i64, fetchRead, i32, i32, i32),
@@ -144,14 +146,10 @@ func fetchHeader(in *engine.Instance, s *State, p []uint64) int64 {
 	if c == nil || c.written {
 		return int64(abi.OutboundBadState)
 	}
-	canonical, ok := abi.CanonicalName(name)
-	if !short || !ok || !abi.ValidValue(value) || abi.HopByHop(canonical) {
+	if !short {
 		return int64(abi.OutboundInvalid)
 	}
-	if err := c.AddHeader(canonical, value); err != nil {
-		return s.fail(err)
-	}
-	return 0
+	return s.addField(c, name, value)
 }
 
 func fetchWrite(in *engine.Instance, s *State, p []uint64) int64 {

@@ -36,6 +36,8 @@ func TestNoFunctionGrowsTheHeap(t *testing.T) {
 			g.open("GET", "http://a/")
 		},
 		"fetch_header":       func() { fresh(); g.header(handle, "X-Name", "value") },
+		"fetch_add_fields":   func() { fresh(); g.addFields(handle, terminated("X-Name", "value")) },
+		"fetch_fields":       func() { sent(); g.bench.Call(g.in, "fetch_fields", uint64(handle), kindHeader, bufferAt, 100) },
 		"fetch_write":        func() { fresh(); g.write(handle, "text") },
 		"fetch_send":         sent,
 		"fetch_header_names": func() { sent(); g.bench.Call(g.in, "fetch_header_names", uint64(handle), kindHeader, bufferAt, 100) },

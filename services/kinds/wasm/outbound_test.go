@@ -39,6 +39,50 @@ func TestForwarding(t *testing.T) {
 	require.Equal(t, []string{"a", "b"}, a.Header.Values("X-Two"))
 }
 
+// TestGuestsOfEarlierSDKs has a guest that imports none of the functions for all fields at once.
+func TestGuestsOfEarlierSDKs(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		w.Header()["Date"] = nil
+		w.Header()["X-Two"] = []string{"a", "", "b"}
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusTeapot)
+		fmt.Fprintf(w, "%s %s %s", r.Method, r.Header.Get("X-Mine"), body)
+	}))
+	defer upstream.Close()
+	s := newServer(t, wasm.Config{})
+	s.add("/old", guests.Wat(t, "oldfetch"), servicetest.WithAllow(upstream.URL), servicetest.WithConfig(map[string]string{"upstream": upstream.URL}))
+	a := s.get("/old")
+	require.Equal(t, http.StatusTeapot, a.StatusCode, a.Body)
+	require.Equal(t, "content-length\x00content-type\x00x-two\x00\na\x00\x00b\x00\nPOST upstream x-two\n", a.Body)
+}
+
+// TestAllFieldsOfAnAnswer forwards as many fields as an answer may have, and then more.
+func TestAllFieldsOfAnAnswer(t *testing.T) {
+	const fields = 1500
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := fields
+		if r.URL.Path == "/more" {
+			n = 10 * fields
+		}
+		for i := range n {
+			w.Header().Add(fmt.Sprintf("X-%d", i/2), strings.Repeat("v", i%30))
+		}
+	}))
+	defer upstream.Close()
+	s := newServer(t, wasm.Config{})
+	s.add("/out", guests.SDK(t, "fetch"), servicetest.WithAllow(upstream.URL), servicetest.WithConfig(map[string]string{"upstream": upstream.URL}))
+	a := s.get("/out")
+	require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+	for i := range fields / 2 {
+		require.Equal(t, []string{strings.Repeat("v", 2*i%30), strings.Repeat("v", (2*i+1)%30)}, a.Header.Values(fmt.Sprintf("X-%d", i)))
+	}
+	require.Equal(t, http.StatusBadGateway, s.get("/out/more").StatusCode)
+}
+
 func TestNothingIsCalledWithoutAGrant(t *testing.T) {
 	called := false
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
