@@ -273,6 +273,9 @@ func (c *Client) do(r *http.Request) (*http.Response, error) {
 	return nil, c.refusal(resp, body)
 }
 
+// errUnreached is matched by errors of requests that were not sent.
+var errUnreached = errors.New("no server was reached")
+
 // explain returns a user-facing error for a request that got no response.
 func (c *Client) explain(err error) error {
 	var silent *patience.SilentError
@@ -285,7 +288,7 @@ func (c *Client) explain(err error) error {
 	}
 	var unreached *net.OpError
 	if errors.As(err, &unreached) && unreached.Op == "dial" {
-		return fmt.Errorf("no server was reached at %s: %w\nstart one with \"vespo serve\", or name another one with --server", c.base, unreached.Err)
+		return fmt.Errorf("%w at %s: %w\nstart one with \"vespo serve\", or name another one with --server", errUnreached, c.base, unreached.Err)
 	}
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {

@@ -325,36 +325,3 @@ func (c *KVExportCmd) Run(ctx context.Context, s stdio.Streams) error {
 	}
 	return nil
 }
-
-// KVImportCmd imports lines.
-type KVImportCmd struct {
-	storeArg
-	File string `arg:"" optional:"" default:"-" help:"File of JSON lines; - is the standard input (${default})."`
-
-	clientFlags
-}
-
-// Run is called by kong.
-func (c *KVImportCmd) Run(ctx context.Context, s stdio.Streams) error {
-	client, err := c.client("")
-	if err != nil {
-		return err
-	}
-	from, closeFile, err := input(c.File, s)
-	if err != nil {
-		return err
-	}
-	defer closeFile()
-	a, err := client.Call(ctx, http.MethodPost, "/services/kv/import", c.query(), Upload{Body: from, SizeBytes: -1, ContentType: linesType})
-	if err != nil {
-		return err
-	}
-	return show(&c.clientFlags, s, a, func(to *screen, done *kvChanged) error {
-		text := fmt.Sprintf("imported %s into %s", counted(done.Keys, "key"), stdio.Printable(done.Store))
-		if done.Expired > 0 {
-			text += fmt.Sprintf(", left out %d that have expired", done.Expired)
-		}
-		_, err := fmt.Fprintln(to, text)
-		return err
-	})
-}
