@@ -168,10 +168,10 @@ func (s *Store) setForeignAside(l *loading, dir string, ours func(durable.Entry)
 		if ours(e) {
 			continue
 		}
-		if to, err := s.files.SetAside(dir, e.Name); err != nil {
+		if _, err := s.files.SetAside(dir, e.Name); err != nil {
 			l.report(dir+"/"+e.Name, "is not a blob, and could not be set aside", err)
 		} else {
-			l.report(dir+"/"+e.Name, "is not a blob; set aside as "+to, nil)
+			l.report(dir+"/"+e.Name, "is not a blob; set aside in "+asideDir, nil)
 		}
 	}
 	return nil

@@ -89,8 +89,8 @@ func (s *server) serve(ctx context.Context, prepare func(context.Context, *serve
 	if err := prepare(ctx, s); err != nil {
 		return err
 	}
-	for _, problem := range s.core.problems {
-		s.log.Warn("found at the start", "problem", problem.String())
+	for _, problem := range grouped(s.core.problems) {
+		s.log.Warn("found at the start", "problem", problem)
 	}
 	return s.run(ctx)
 }
