@@ -19,8 +19,7 @@ func (assemblyScript) check(context.Context) error {
 
 func (assemblyScript) build(ctx context.Context, b *build) error {
 	if !isFile(filepath.Join(b.dir, "node_modules", "assemblyscript", "package.json")) {
-		install := command{args: []string{"npm", "install", "--no-audit", "--no-fund"}}
-		if err := b.run(ctx, install, nil); err != nil {
+		if err := b.run(ctx, npmInstall(), nil); err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,7 @@ func (b *build) outArg() string {
 type command struct {
 	env  []string // NAME=VALUE
 	args []string
+	slow string // follows the text that it runs; "" for nothing
 }
 
 // String formats the command in shell syntax.
@@ -91,12 +92,34 @@ func (c command) in(ctx context.Context, dir string) *exec.Cmd {
 // run logs the command and runs it. If stdout is nil, its standard output goes to the log too.
 func (b *build) run(ctx context.Context, c command, stdout io.Writer) error {
 	fmt.Fprintf(b.log, "$ %s\n", c)
+	log := startNotice(b.log, c.running()+c.slow)
+	defer log.stop()
 	if stdout == nil {
-		stdout = b.log
+		stdout = log
 	}
 	cmd := c.in(ctx, b.dir)
-	cmd.Stdout, cmd.Stderr = stdout, b.log
+	cmd.Stdout, cmd.Stderr = stdout, log
 	return c.failed(ctx, cmd.Run())
+}
+
+// running says that the command runs, by the names of the program and of its subcommand.
+func (c command) running() string {
+	name := filepath.Base(c.args[0])
+	if len(c.args) > 1 && subcommand.MatchString(c.args[1]) {
+		name += " " + c.args[1]
+	}
+	return name + " is still running"
+}
+
+// subcommand matches words such as install, which are neither flags nor files.
+var subcommand = regexp.MustCompile(`^[a-z]+$`)
+
+// npmInstall installs the packages of a project. flags are further ones.
+func npmInstall(flags ...string) command {
+	return command{
+		args: append([]string{"npm", "install", "--no-audit", "--no-fund"}, flags...),
+		slow: ": it downloads packages, and tries for minutes if it cannot reach its registry",
+	}
 }
 
 // ask runs a command without side effects and returns its output.
@@ -105,9 +128,11 @@ func (b *build) ask(ctx context.Context, c command) (string, error) {
 	cmd := c.in(ctx, b.dir)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
+	log := startNotice(b.log, c.running())
+	defer log.stop()
 	text, err := cmd.Output()
 	if err != nil {
-		fmt.Fprintf(b.log, "$ %s\n%s", c, &stderr)
+		fmt.Fprintf(log, "$ %s\n%s", c, &stderr)
 	}
 	return strings.TrimSpace(string(text)), c.failed(ctx, err)
 }

@@ -42,8 +42,7 @@ func (c componentized) build(ctx context.Context, b *build) error {
 		return err
 	}
 	if inModules(b.dir, filepath.Join(filepath.FromSlash(jcoPackage), "package.json")) == "" {
-		install := command{args: []string{"npm", "install", "--no-audit", "--no-fund", "--loglevel=error"}}
-		if err := b.run(ctx, install, nil); err != nil {
+		if err := b.run(ctx, npmInstall("--loglevel=error"), nil); err != nil {
 			return err
 		}
 	}

@@ -103,8 +103,7 @@ func installed(ctx context.Context, b *build) (esbuild string, err error) {
 		case version != "" && version != worker.Engine:
 			return "", fmt.Errorf("%s is version %s, and this version of vespo builds with %s: %s", enginePackage, version, worker.Engine, addPackages)
 		case again && nearest(b.dir, "package.json") != "":
-			install := command{args: []string{"npm", "install", "--no-audit", "--no-fund", "--loglevel=error"}}
-			if err := b.run(ctx, install, nil); err != nil {
+			if err := b.run(ctx, npmInstall("--loglevel=error"), nil); err != nil {
 				return "", err
 			}
 		}
