@@ -93,7 +93,7 @@ func compilationCache(tb testing.TB) wazero.CompilationCache {
 func runCommand(tb testing.TB, module []byte, stdin string, env ...string) string {
 	tb.Helper()
 	ctx := tb.Context()
-	r := wazero.NewRuntime(ctx)
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(compilationCache(tb)))
 	defer r.Close(ctx)
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
 	var stdout, stderr strings.Builder
