@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
@@ -70,6 +71,22 @@ func TestTextsOfFields(t *testing.T) {
 		_, err = parser.Parse([]string{"--config=a=b", "--cron=c", "--host=d"})
 		require.NoError(t, err)
 	}
+}
+
+func TestDuration(t *testing.T) {
+	var given struct {
+		Wait time.Duration `default:"2s"`
+	}
+	parser, err := kong.New(&given, Duration())
+	require.NoError(t, err)
+	_, err = parser.Parse(nil)
+	require.NoError(t, err)
+	require.Equal(t, 2*time.Second, given.Wait)
+	_, err = parser.Parse([]string{"--wait", "1m30s"})
+	require.NoError(t, err)
+	require.Equal(t, 90*time.Second, given.Wait)
+	_, err = parser.Parse([]string{"--wait=5"})
+	require.EqualError(t, err, `--wait: is "5": write it like 500ms, 10s or 1m30s`)
 }
 
 func TestLevel(t *testing.T) {

@@ -23,6 +23,9 @@ func (c *helpCmd) Run(command *kong.Context) error {
 		err = fmt.Errorf("unexpected argument %s", c.Command[len(c.Command)-1])
 	}
 	if err != nil {
+		if len(c.Command) > 0 {
+			err = meant(command.Model, c.Command, err)
+		}
 		return &usageError{err}
 	}
 	return usage.PrintUsage(false)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -123,6 +124,7 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 		kong.Writers(s.Out, s.Err),
 		flags.Verbatim(),
 		flags.Level(),
+		flags.Duration(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { ended = true }), // called after --help and --version have printed
 	)
@@ -140,7 +142,7 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 	case ended:
 		return ExitOK
 	case err != nil:
-		return misused(s, meant(parser.Model, args, withoutAliases(parser.Model, err)))
+		return misused(s, meant(parser.Model, args, missing(withoutAliases(parser.Model, err))), selected(err))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(s)
@@ -151,17 +153,22 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 	case err == nil:
 		return ExitOK
 	case errors.As(err, &misuse):
-		return misused(s, err)
+		return misused(s, err, nil)
 	case stdio.IsReported(err):
 		return ExitFailed
 	}
 	return report(s, err)
 }
 
-// misused prints an error of the command line and returns the exit code.
-func misused(s stdio.Streams, err error) int {
+// misused prints an error of the command line and the usage of its command, if that is known. It returns the exit code.
+func misused(s stdio.Streams, err error, command *kong.Node) int {
 	s.Report(err)
-	fmt.Fprintln(s.Err, "run \"vespo --help\" or \"vespo COMMAND --help\" for the usage")
+	if command == nil {
+		fmt.Fprintln(s.Err, "run \"vespo --help\" or \"vespo COMMAND --help\" for the usage")
+		return ExitUsage
+	}
+	name := nameOf(command)
+	fmt.Fprintf(s.Err, "usage: %s%s\nrun \"%s --help\" for details\n", name, strings.TrimPrefix(command.Summary(), command.Path()), name)
 	return ExitUsage
 }
 

@@ -55,3 +55,32 @@ func withoutAliases(app *kong.Application, err error) error {
 	}
 	return err
 }
+
+// missing returns an error about arguments that are not given with their names, and others as they are.
+func missing(err error) error {
+	names, ok := strings.CutPrefix(err.Error(), `expected "<`)
+	if !ok {
+		names, ok = strings.CutPrefix(err.Error(), "missing positional arguments <")
+	}
+	if !ok {
+		return err
+	}
+	return errors.New("missing: <" + strings.TrimSuffix(names, `"`))
+}
+
+// selected returns the command that an error of the parser is about, or nil.
+func selected(err error) *kong.Node {
+	var failed *kong.ParseError
+	if !errors.As(err, &failed) || failed.Context == nil {
+		return nil
+	}
+	return failed.Context.Selected()
+}
+
+// nameOf returns a command as the user writes it, such as "vespo kv put".
+func nameOf(command *kong.Node) string {
+	if command.Parent == nil {
+		return command.Name
+	}
+	return nameOf(command.Parent) + " " + command.Name
+}

@@ -49,7 +49,7 @@ type clientFlags struct {
 	Token  string `placeholder:"TOKEN" env:"VESPO_TOKEN,VESPO_ADMIN_TOKEN" help:"A token of the server: see \"vespo token\", or what it was given as --admin-token."`
 	tlsFlags
 	Silence time.Duration `name:"server-timeout" placeholder:"DURATION" env:"VESPO_SERVER_TIMEOUT" default:"${silence}" help:"Give up when the server has given no sign of life for this long; 0 is never (${default})."`
-	Format  string        `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer, indented on a terminal (${default})."`
+	Format  string        `short:"o" aliases:"output" enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer, indented on a terminal (${default})."`
 }
 
 // matchFlag distinguishes services that share a prefix.
