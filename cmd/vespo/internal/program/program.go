@@ -160,15 +160,18 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 	return report(s, err)
 }
 
-// misused prints an error of the command line and the usage of its command, if that is known. It returns the exit code.
+// misused prints an error of the command line and how to see the usage of its command, if that is known. It returns the exit
+// code.
 func misused(s stdio.Streams, err error, command *kong.Node) int {
 	s.Report(err)
-	if command == nil {
-		fmt.Fprintln(s.Err, "run \"vespo --help\" or \"vespo COMMAND --help\" for the usage")
-		return ExitUsage
+	name := "vespo --help\" or \"vespo COMMAND"
+	if command != nil {
+		name = nameOf(command)
+		if aboutArguments(err) {
+			fmt.Fprintf(s.Err, "usage: %s%s\n", name, strings.TrimPrefix(command.Summary(), command.Path()))
+		}
 	}
-	name := nameOf(command)
-	fmt.Fprintf(s.Err, "usage: %s%s\nrun \"%s --help\" for details\n", name, strings.TrimPrefix(command.Summary(), command.Path()), name)
+	fmt.Fprintf(s.Err, "run \"%s --help\" for the usage\n", name)
 	return ExitUsage
 }
 

@@ -65,7 +65,14 @@ func missing(err error) error {
 	if !ok {
 		return err
 	}
-	return errors.New("missing: <" + strings.TrimSuffix(names, `"`))
+	return errors.New(missingPrefix + "<" + strings.TrimSuffix(names, `"`))
+}
+
+const missingPrefix = "missing: "
+
+// aboutArguments reports whether an error is about the number of arguments.
+func aboutArguments(err error) bool {
+	return strings.HasPrefix(err.Error(), missingPrefix) || strings.HasPrefix(err.Error(), "unexpected argument ")
 }
 
 // selected returns the command that an error of the parser is about, or nil.

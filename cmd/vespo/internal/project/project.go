@@ -77,6 +77,8 @@ func Open(dir string) (*Project, error) {
 		return nil, err
 	}
 	switch info, err := os.Stat(abs); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no directory %s; \"vespo new\" makes a project", dir)
 	case err != nil:
 		return nil, err
 	case !info.IsDir():

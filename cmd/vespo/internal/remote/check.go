@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -22,10 +23,13 @@ const fieldCheck = "check"
 // checkFirst asks the server whether it would refuse the service whatever its module is, before that is built, pulled or
 // sent. It asks nothing if the module is small or is none.
 func (c *AddCmd) checkFirst(ctx context.Context, client *Client) error {
+	fields := c.given()
+	if err := checkUse(fields); err != nil {
+		return err
+	}
 	if c.Module == "" || isAddress(c.Module) || c.quick() {
 		return nil
 	}
-	fields := c.given()
 	maps.DeleteFunc(fields, func(_ string, value any) bool {
 		settings, ok := value.(schema.Settings)
 		return ok && settings.Text != "" // it need not be a text that JSON can have
@@ -54,4 +58,22 @@ func (c *AddCmd) checkFirst(ctx context.Context, client *Client) error {
 func (c *AddCmd) quick() bool {
 	info, err := os.Stat(c.Module)
 	return err == nil && info.Mode().IsRegular() && info.Size() <= quickBytes
+}
+
+// checkUse returns an error for each middleware that is no file.
+func checkUse(fields map[string]any) error {
+	use, _ := fields[schema.FieldUse].([]string)
+	var errs []error
+	for _, item := range use {
+		if isAddress(item) || isReference(item) {
+			continue
+		}
+		switch info, err := os.Stat(item); {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("--%s: %w", schema.FieldUse, err))
+		case info.IsDir():
+			errs = append(errs, fmt.Errorf("--%s: %s is a directory: give a module", schema.FieldUse, item))
+		}
+	}
+	return errors.Join(errs...)
 }

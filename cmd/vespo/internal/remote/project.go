@@ -40,6 +40,9 @@ func isDirectory(prefix string) bool {
 func (c *AddCmd) chooseProject(selecting []string) error {
 	if c.Module == "" && isDirectory(c.Prefix) {
 		c.Prefix, c.Module = "", c.Prefix
+		if _, err := os.Stat(c.Module); err != nil {
+			return err
+		}
 	}
 	if c.Module != "" {
 		if info, err := os.Stat(c.Module); err == nil && info.IsDir() {
