@@ -12,6 +12,10 @@ import (
 const (
 	freeBytes    = 256 << 10 // memory that requests get without growing the heap
 	maxSizeClass = 1 << 10   // larger objects are rare in small requests
+
+	spanBytes     = 8 << 10 // of classes up to maxBitmapSize
+	maxBitmapSize = 512
+	hostPageBytes = 4 << 10
 )
 
 // settled keeps the compiler from removing allocations.
@@ -37,11 +41,22 @@ func settle() {
 	runtime.GC()
 	for size := 8; size <= maxSizeClass; size += step(size) {
 		settled.bytes = make([]byte, size)
-		settled.pointers = make([]*byte, size/8)
+		takeSpan(size)
 	}
 	settled.bytes, settled.pointers = nil, nil
 	for _, f := range abi.Settle {
 		f() // the collection has emptied pools
+	}
+}
+
+// takeSpan gets a span for objects with pointers. For small ones, the runtime keeps a bitmap in the last bytes of the span. It takes
+// objects until the next one is in the same page of the host as the bitmap: a request writes to one page then instead of two.
+func takeSpan(size int) {
+	for range 2 * spanBytes / size {
+		settled.pointers = make([]*byte, size/8)
+		if size > maxBitmapSize || lastPage(settled.pointers) {
+			return
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 )
 
 // settle does once what net/http and fmt would do again in the first use of each request: they build tables and fill pools.
@@ -11,6 +12,9 @@ func settle() {
 	_ = http.CanonicalHeaderKey("x-settled")
 	_ = http.DetectContentType([]byte("text"))
 	fmt.Fprintf(io.Discard, "%s %d", "text", 1)
+	if u, err := url.Parse("http://localhost:80/?a=b"); err == nil {
+		_ = u.Query() // looks settings of GODEBUG up
+	}
 	for _, v := range []any{&responseWriter{}, &body{}, http.NoBody} {
 		convertible(v)
 	}

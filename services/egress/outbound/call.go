@@ -111,7 +111,7 @@ func (c *call) roundTrip() (*http.Response, error) {
 	origin := &c.exchange.origin
 	origin.identify(c.request.Header)
 	if origin.Span == nil {
-		return c.via.RoundTrip(c.request.WithContext(c.ctx))
+		return c.via.RoundTrip(c.request)
 	}
 	name, method := span.Method(c.request.Method)
 	c.span = origin.Span.Child(span.Client, name)
@@ -120,7 +120,7 @@ func (c *call) roundTrip() (*http.Response, error) {
 	c.span.Text("url.scheme", c.request.URL.Scheme)
 	c.span.Text("url.path", c.request.URL.EscapedPath())
 	c.span.Address(c.request.URL.Host)
-	resp, err := c.via.RoundTrip(c.request.WithContext(c.ctx))
+	resp, err := c.via.RoundTrip(c.request)
 	if err != nil {
 		c.span.Fail(reasonOf(err))
 		return nil, err

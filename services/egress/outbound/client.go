@@ -200,6 +200,15 @@ func (e *exchange) add(ctx context.Context, method string, u *url.URL, via http.
 	ctx, cancel := context.WithDeadline(ctx, e.deadline)
 	e.calls++
 	e.open++
+	request := &http.Request{
+		Method:     method,
+		URL:        u,
+		Host:       u.Host,
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+		Header:     header,
+	}
 	return &call{
 		exchange: e,
 		via:      via,
@@ -207,15 +216,7 @@ func (e *exchange) add(ctx context.Context, method string, u *url.URL, via http.
 		cancel:   cancel,
 		limits:   limits,
 		length:   -1,
-		request: &http.Request{
-			Method:     method,
-			URL:        u,
-			Host:       u.Host,
-			Proto:      "HTTP/1.1",
-			ProtoMajor: 1,
-			ProtoMinor: 1,
-			Header:     header,
-		},
+		request:  request.WithContext(ctx),
 	}, nil
 }
 

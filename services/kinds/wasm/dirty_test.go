@@ -28,3 +28,22 @@ func TestSmallRequestsWriteFewPages(t *testing.T) {
 		require.LessOrEqual(t, rec.DirtyBytes, most)
 	}
 }
+
+// TestObjectsShareThePageOfTheirBitmap has a bound that a guest of net/http exceeds if its objects and the bitmaps of their spans are in
+// different pages.
+func TestObjectsShareThePageOfTheirBitmap(t *testing.T) {
+	if os.Getpagesize() != 4<<10 {
+		t.Skip("the SDK prepares memory for pages of 4 KiB")
+	}
+	s := newServer(t, wasm.Config{})
+	s.add("/json", guests.SDK(t, "json"))
+	for n := range 3 {
+		require.Equal(t, http.StatusOK, s.do("GET", "/json/items/1", "").StatusCode)
+		rec := s.Records.Nth(n + 1)
+		if rec.DirtyBytes == 0 {
+			t.Skip("written pages are not counted on this machine")
+		}
+		t.Logf("%d KiB", rec.DirtyBytes>>10)
+		require.LessOrEqual(t, rec.DirtyBytes, int64(128<<10))
+	}
+}
