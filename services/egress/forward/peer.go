@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/sockio"
 )
 
 // Limits of connections to peers.
@@ -48,7 +50,11 @@ func NewPeer(cfg PeerConfig) *Peer {
 	dialer := &net.Dialer{Timeout: connectTimeout}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, address)
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return sockio.Of(conn), nil
 		},
 		TLSClientConfig:        cfg.TLS,
 		TLSHandshakeTimeout:    connectTimeout,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"sync/atomic"
+
+	"github.com/vespo-dev/vespo/internal/sockio"
 )
 
 // Limits of the connections that are kept open between requests.
@@ -44,7 +46,7 @@ func (c *Connections) counting(dial dialFunc) dialFunc {
 			return nil, err
 		}
 		c.open.Add(1)
-		return &counted{Conn: conn, from: c}, nil
+		return &counted{Conn: sockio.Of(conn), from: c}, nil
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/halfclose"
+	"github.com/vespo-dev/vespo/internal/sockio"
 )
 
 // Limits of connections to upstreams.
@@ -76,7 +77,7 @@ func newTransport(protocols *http.Protocols, trust *tls.Config) *http.Transport 
 			if err != nil {
 				return nil, err
 			}
-			return &upstreamConn{Conn: conn}, nil
+			return &upstreamConn{Conn: sockio.Of(conn)}, nil
 		},
 		TLSClientConfig:        trust.Clone(),
 		TLSHandshakeTimeout:    connectTimeout,

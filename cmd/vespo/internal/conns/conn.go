@@ -2,9 +2,10 @@ package conns
 
 import (
 	"io"
-	"net"
 	"net/netip"
 	"sync/atomic"
+
+	"github.com/vespo-dev/vespo/internal/sockio"
 )
 
 // pieceBytes is the most that one write to the kernel takes. With
@@ -15,7 +16,7 @@ const pieceBytes = 256 << 10
 // its place on the first Close. The HTTP server writes from one goroutine at a
 // time. If a hijacker writes from several, writingSince may be wrong.
 type conn struct {
-	*net.TCPConn
+	*sockio.Conn
 	peer         netip.Addr    // immutable; in the form of forwarded.Site
 	local        bool          // immutable; the peer is on this machine
 	trusted      bool          // immutable; the peer is a trusted proxy
@@ -32,7 +33,7 @@ type conn struct {
 // Close closes the connection and releases its place.
 func (c *conn) Close() error {
 	defer c.release()
-	return c.TCPConn.Close()
+	return c.Conn.Close()
 }
 
 // Write writes p in pieces, so that writingSince measures one piece and not the whole.
@@ -41,7 +42,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 	for {
 		c.writingSince.Store(c.ticks.Load())
 		piece := p[written:min(len(p), written+pieceBytes)]
-		n, err := c.TCPConn.Write(piece)
+		n, err := c.Conn.Write(piece)
 		if written += n; err != nil || written == len(p) {
 			return written, err
 		}
@@ -60,7 +61,7 @@ func (c *conn) ReadFrom(src io.Reader) (sent int64, err error) {
 		// The kernel path finds a file through one LimitedReader, but not through two.
 		piece := &io.LimitedReader{R: whole.R, N: min(whole.N, pieceBytes)}
 		want := piece.N
-		n, err := c.TCPConn.ReadFrom(piece)
+		n, err := c.Conn.ReadFrom(piece)
 		sent += n
 		whole.N -= want - piece.N
 		if err != nil || n < want {

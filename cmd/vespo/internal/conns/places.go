@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/sockio"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
@@ -37,7 +38,7 @@ const (
 
 // newConn wraps an accepted connection. It has no place yet.
 func (l *Listener) newConn(accepted *net.TCPConn) *conn {
-	c := &conn{TCPConn: accepted, ticks: &l.ticks}
+	c := &conn{Conn: sockio.New(accepted), ticks: &l.ticks}
 	if tcp, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
 		c.peer = forwarded.Site(tcp.AddrPort().Addr())
 		c.trusted = l.cfg.Trusted != nil && l.cfg.Trusted(tcp.AddrPort().Addr())

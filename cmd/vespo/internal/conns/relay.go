@@ -21,7 +21,7 @@ type relay struct {
 // covers it together with the header of the first request.
 func (r *relay) read(c *conn) error {
 	r.once.Do(func() {
-		header, err := proxyproto.Read(c.TCPConn)
+		header, err := proxyproto.Read(c.Conn)
 		if err != nil {
 			// The HTTP server closes the connection for a net.OpError.
 			// For another error it would send a response.
@@ -43,7 +43,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.TCPConn.Read(p)
+	return c.Conn.Read(p)
 }
 
 // Relay implements forwarded.Conn. When a request is served,
