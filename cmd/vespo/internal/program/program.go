@@ -117,10 +117,9 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 		Check:   server.NewCheckCmd(open),
 		Migrate: server.NewMigrateCmd(open),
 	}
-	parser, err := kong.New(commands,
+	parser, err := flags.New(commands, vars().CloneWith(kong.Vars{"version": version.Read().String()}),
 		kong.Name("vespo"),
 		kong.Description(description),
-		vars().CloneWith(kong.Vars{"version": version.Read().String()}),
 		kong.Writers(s.Out, s.Err),
 		flags.Verbatim(),
 		flags.Level(),
