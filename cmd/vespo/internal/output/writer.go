@@ -17,9 +17,9 @@ const (
 	// NoticeInterval is the least time between two calls of Stalled, and of Resumed.
 	NoticeInterval = 10 * time.Second
 
-	gatherBytes = 64 << 10  // this many bytes do not wait for more
+	gatherBytes = 256 << 10 // this many bytes do not wait for more
 	pieceBytes  = 64 << 10  // most bytes of one write, up to the end of a line
-	keepBytes   = 256 << 10 // most capacity of a buffer that is reused
+	keepBytes   = 1 << 20   // most capacity of a buffer that is reused
 	firstRetry  = 10 * time.Millisecond
 	lastRetry   = time.Second
 )
