@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"net/textproto"
 	"strings"
 
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
@@ -34,6 +35,10 @@ func (h *host) Rest(buf []byte) uint32 {
 		path = strings.TrimPrefix(path, h.prefix())
 	}
 	return fill(buf, cmp.Or(path, "/"))
+}
+
+func (h *host) RequestFields(kind abi.Kind, buf []byte) int64 {
+	return int64(fillFields(buf, h.headers[abi.KindRequest], kind))
 }
 
 func (h *host) ConfigGet(name string, buf []byte) int32 {
@@ -114,11 +119,22 @@ func (h *host) FetchFields(handle int32, kind abi.Kind, buf []byte) int64 {
 	if f == nil {
 		return int64(vespo.ErrClosed)
 	}
+	return int64(fillFields(buf, f.headers(kind&^abi.CanonicalNames), kind))
+}
+
+// fillFields writes names and values in turn, those of one name after each other.
+func fillFields(buf []byte, from headers, kind abi.Kind) uint64 {
 	var list []string
-	for _, field := range f.headers(kind) {
-		list = append(list, field.name, field.value)
+	for _, name := range from.names() {
+		shown := name
+		if kind&abi.CanonicalNames != 0 {
+			shown = textproto.CanonicalMIMEHeaderKey(name)
+		}
+		for _, value := range from.values(name) {
+			list = append(list, shown, value)
+		}
 	}
-	return int64(fillList(buf, list))
+	return fillList(buf, list)
 }
 
 func (h *host) FetchRead(handle int32, buf []byte) int64 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	guest "github.com/vespo-dev/vespo/guest-sdk"
+	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
 // newRequest converts a guest's request to a server request of net/http. It returns an error if the URI, the protocol
@@ -32,7 +33,7 @@ func newRequest(gr *guest.Request) (*http.Request, error) {
 		Proto:      proto,
 		ProtoMajor: major,
 		ProtoMinor: minor,
-		Header:     headerOf(gr.Header),
+		Header:     requestHeader(gr),
 		RemoteAddr: gr.RemoteAddr(),
 		RequestURI: uri,
 	}
@@ -61,6 +62,14 @@ func contentLength(h http.Header) (int64, error) {
 	}
 	n, err := strconv.ParseUint(value, 10, 63)
 	return int64(n), err
+}
+
+// requestHeader returns the header of a request, by one call of the host if that is known to be Vespo.
+func requestHeader(gr *guest.Request) http.Header {
+	if abi.RequestFields != nil {
+		return abi.HeaderOf(abi.RequestFields())
+	}
+	return headerOf(gr.Header)
 }
 
 func headerOf(from guest.Header) http.Header {

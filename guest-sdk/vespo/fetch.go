@@ -149,8 +149,8 @@ func (a *Answer) Close() error {
 	return nil
 }
 
-// Fields returns the header fields as pairs of a name in lower case and a value. Those of one name follow each other, in
-// the order of the response. Fields returns nil after Close. The caller must not change the pairs.
+// Fields returns the header fields as pairs of a name, such as Content-Type, and a value. Names are in the form of
+// net/http. Those of one name follow each other, in the order of the response. Fields returns nil after Close. The caller must not change the pairs.
 func (a *Answer) Fields() [][2]string {
 	if a.fields == nil && a.handle > 0 {
 		a.fields = fields(a.handle, abi.KindResponse)
@@ -191,14 +191,14 @@ func (a *Answer) TrailerValues(name string) []string { return values(a.TrailerFi
 
 func fields(handle int32, kind abi.Kind) [][2]string {
 	return abi.Fields(func(buf []byte) uint64 {
-		return uint64(max(fetchFields(handle, kind, buf), 0)) // the host returns errors for closed answers only
+		return uint64(max(fetchFields(handle, kind|abi.CanonicalNames, buf), 0)) // the host returns errors for closed answers only
 	})
 }
 
 func names(fields [][2]string) (all []string) {
-	for _, f := range fields {
-		if len(all) == 0 || all[len(all)-1] != f[0] {
-			all = append(all, f[0])
+	for i, f := range fields {
+		if i == 0 || fields[i-1][0] != f[0] {
+			all = append(all, strings.ToLower(f[0]))
 		}
 	}
 	return all

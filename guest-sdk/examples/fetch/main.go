@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	guest "github.com/vespo-dev/vespo/guest-sdk"
 	"github.com/vespo-dev/vespo/guest-sdk/vespo"
@@ -47,7 +48,7 @@ func forward(w *guest.Response, r *guest.Request) {
 	defer answer.Close()
 	w.SetStatus(answer.Status)
 	for _, field := range answer.Fields() {
-		if name, value := field[0], field[1]; !slices.Contains(ownHeaders, name) {
+		if name, value := field[0], field[1]; !slices.Contains(ownHeaders, strings.ToLower(name)) {
 			w.Header.Add(name, value)
 		}
 	}

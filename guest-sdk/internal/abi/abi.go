@@ -69,6 +69,35 @@ func Values(kind Kind, name string) []string {
 // List returns the list that fill writes to a buffer.
 func List(fill func(buf []byte) uint64) []string { return SplitList(packed(fill)) }
 
+// CanonicalNames is added to a kind for a list of fields with names like Content-Type.
+const CanonicalNames Kind = 16
+
+// RequestFields returns the fields of the request by one call of the host. It is nil unless the host is known to be Vespo.
+var RequestFields func() [][2]string
+
+// KnowHost sets RequestFields. It reports true.
+func KnowHost() bool {
+	RequestFields = func() [][2]string {
+		return Fields(func(buf []byte) uint64 { return uint64(max(requestFields(KindRequest|CanonicalNames, buf), 0)) })
+	}
+	return true
+}
+
+// HeaderOf returns fields as a header of net/http, from their canonical names. Those of one name follow each other.
+func HeaderOf(fields [][2]string) map[string][]string {
+	h := make(map[string][]string, len(fields))
+	values := Strings(len(fields)) // at most one allocation for all
+	for from := 0; from < len(fields); {
+		name, to := fields[from][0], from
+		for ; to < len(fields) && fields[to][0] == name; to++ {
+			values[to] = fields[to][1]
+		}
+		h[name] = values[from:to:to]
+		from = to
+	}
+	return h
+}
+
 // Fields returns the list of names and values that fill writes to a buffer.
 func Fields(fill func(buf []byte) uint64) [][2]string { return SplitFields(packed(fill)) }
 

@@ -6,6 +6,7 @@ package abi
 type Extension interface {
 	Prefix(buf []byte) uint32
 	Rest(buf []byte) uint32
+	RequestFields(kind Kind, buf []byte) int64
 	ConfigGet(name string, buf []byte) int32
 	FetchOpen(method, uri string) int32
 	FetchAddFields(handle int32, list []byte) int32

@@ -118,6 +118,10 @@ func HeaderValues(kind Kind, name string, buf []byte) uint64 {
 	return Current().HeaderValues(kind, name, buf)
 }
 
+func requestFields(kind Kind, buf []byte) int64 {
+	return Current().(Extension).RequestFields(kind, buf)
+}
+
 func Random(buf []byte) bool {
 	_, err := rand.Read(buf)
 	return err == nil

@@ -42,6 +42,10 @@ func getHeaderNames(kind uint32, buf unsafe.Pointer, limit uint32) uint64
 //go:noescape
 func getHeaderValues(kind uint32, name unsafe.Pointer, nameSize uint32, buf unsafe.Pointer, limit uint32) uint64
 
+//go:wasmimport vespo request_fields
+//go:noescape
+func importRequestFields(kind uint32, buf unsafe.Pointer, limit uint32) int64
+
 //go:wasmimport http_handler set_header_value
 //go:noescape
 func setHeaderValue(kind uint32, name unsafe.Pointer, nameSize uint32, value unsafe.Pointer, valueSize uint32)
@@ -130,6 +134,10 @@ func AddHeader(kind Kind, name, value string) {
 // RemoveHeader removes all values of a header.
 func RemoveHeader(kind Kind, name string) {
 	removeHeader(uint32(kind), stringPointer(name), stringSize(name))
+}
+
+func requestFields(kind Kind, buf []byte) int64 {
+	return importRequestFields(uint32(kind), pointer(buf), size(buf))
 }
 
 // ReadBody fills buf with the next bytes of the body. The upper half of its result is 1 at the end of the body.

@@ -26,6 +26,9 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/vespo"
 )
 
+// A guest with this package runs in Vespo, so that package nethttp can use its functions, too.
+var _ = abi.KnowHost()
+
 // StripPrefix returns a handler that removes the service's prefix from the request URL's Path and RawPath and calls h. A
 // service mounted at /shop sees /shop/item/1 as /item/1. Unlike [http.StripPrefix], it takes no prefix: it uses the path
 // of [vespo.Rest], so the service works under any prefix. RequestURI is not changed.
@@ -69,7 +72,7 @@ func (Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	header := collect(answer.Fields())
+	header := http.Header(abi.HeaderOf(answer.Fields()))
 	response := &http.Response{
 		Status:        strconv.Itoa(answer.Status) + " " + http.StatusText(answer.Status),
 		StatusCode:    answer.Status,
@@ -122,21 +125,6 @@ func fields(r *http.Request) (all [][2]string) {
 	return all
 }
 
-// collect returns the fields as a header. Values of one name follow each other.
-func collect(fields [][2]string) http.Header {
-	h := make(http.Header, len(fields))
-	values := abi.Strings(len(fields)) // at most one allocation for all
-	for from := 0; from < len(fields); {
-		name, to := fields[from][0], from
-		for ; to < len(fields) && fields[to][0] == name; to++ {
-			values[to] = fields[to][1]
-		}
-		h[http.CanonicalHeaderKey(name)] = values[from:to:to]
-		from = to
-	}
-	return h
-}
-
 // body is the Body of a response. At the end of the body it sets the response's Trailer if there are
 // trailers.
 type body struct {
@@ -148,7 +136,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.answer.Read(p)
 	if err == io.EOF {
 		if fields := b.answer.TrailerFields(); len(fields) > 0 {
-			b.response.Trailer = collect(fields)
+			b.response.Trailer = abi.HeaderOf(fields)
 		}
 	}
 	return n, err

@@ -91,6 +91,28 @@ func TestTransportErrors(t *testing.T) {
 	})
 }
 
+// TestFieldsOfRequest reads them by one call of the host, as a guest with this package does.
+func TestFieldsOfRequest(t *testing.T) {
+	served := false
+	handler := func(_ http.ResponseWriter, r *http.Request) {
+		served = true
+		want := http.Header{"Accept": {"*/*"}, "Empty": {""}, "X-Two": {"1", "", "2"}}
+		if r.Host != "a.example" || !reflect.DeepEqual(r.Header, want) {
+			t.Errorf("host %q, header %v", r.Host, r.Header)
+		}
+		r.Header.Add("Accept", "a")
+		if got := r.Header.Values("Empty"); !slices.Equal(got, []string{""}) {
+			t.Errorf("%q has changed", got)
+		}
+	}
+	guesttest.ServeWith(nethttp.Handler(http.HandlerFunc(handler)), &guesttest.Request{
+		Header: map[string][]string{"host": {"a.example"}, "accept": {"*/*"}, "empty": {""}, "x-two": {"1", "", "2"}},
+	})
+	if !served {
+		t.Error("not served")
+	}
+}
+
 func TestFieldsOfResponse(t *testing.T) {
 	want := http.Header{"Empty": {""}, "Set-Cookie": {"a", "b", "a"}, "X-Last": {"1"}}
 	within(t, func(*guesttest.OutboundRequest) (*guesttest.OutboundAnswer, error) {

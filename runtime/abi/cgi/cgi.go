@@ -86,7 +86,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c.body = bodyReader{in: in, body: x.Body}
 	c.system.Args, c.system.Env = arguments(x), environment(x, c.settings.All())
 	c.system.Begin(&c.body, &c.answer, &c.stderr)
-	c.extension.Begin(&x.Invocation)
+	c.extension.BeginExchange(x)
 	out := in.Call(x.Context, x.Deadline, 0, nil)
 	c.stderr.Flush()
 	out = c.answer.tail.Panicked(out, &c.stderr)

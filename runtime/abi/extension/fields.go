@@ -8,8 +8,14 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// usualNames is the number of names of an answer's fields that are sorted without an allocation.
-const usualNames = 24
+const (
+	// usualNames is the number of names of a message that are sorted without an allocation.
+	usualNames = 24
+	// canonicalNames is added to a kind for names like Content-Type.
+	canonicalNames = 16
+	// kindRequest selects the header of the request that the guest serves.
+	kindRequest = 0
+)
 
 // fetchFields writes all fields of an answer. Lists of fields alternate names and values.
 func fetchFields(in *engine.Instance, s *State, p []uint64) int64 {
@@ -17,21 +23,51 @@ func fetchFields(in *engine.Instance, s *State, p []uint64) int64 {
 	if c == nil {
 		return int64(abi.OutboundBadState)
 	}
-	header := c.header(p[1])
+	f := fields{header: c.header(p[1] &^ canonicalNames), canonical: p[1]&canonicalNames != 0}
+	return f.put(in, p[2], p[3])
+}
+
+// requestFields writes all fields of the request that the guest serves. There are none besides.
+func requestFields(in *engine.Instance, s *State, p []uint64) int64 {
+	if s.exchange == nil || uint32(p[0])&^canonicalNames != kindRequest {
+		return 0
+	}
+	f := fields{header: s.exchange.Header, host: s.exchange.Host, canonical: p[0]&canonicalNames != 0}
+	return f.put(in, p[1], p[2])
+}
+
+// fields are those of a message.
+type fields struct {
+	header    abi.Header
+	host      string // of a request, which is outside of its header; may be empty
+	canonical bool   // the form of the names
+}
+
+// hostName is the name of the field that has the host.
+const hostName = "Host"
+
+// put writes the list if it fits, and returns count << 32 | length.
+func (f *fields) put(in *engine.Instance, buf, limit uint64) int64 {
 	var space [usualNames]string
 	names, size, count := space[:0], 0, 0
-	for name, values := range header {
-		names = append(names, name)
-		for _, value := range values {
-			if listable(name, value) {
-				size += len(name) + len(value) + 2
-				count += 2
-			}
+	add := func(name, value string) {
+		if listable(name, value) {
+			size += len(name) + len(value) + 2
+			count += 2
 		}
 	}
-	if size <= int(uint32(p[3])) {
+	for name, values := range f.header {
+		names = append(names, name)
+		for _, value := range values {
+			add(name, value)
+		}
+	}
+	if f.host != "" {
+		add(hostName, f.host)
+	}
+	if size <= int(uint32(limit)) {
 		slices.Sort(names)
-		writeFields(view(in, p[2], uint64(size)), header, names)
+		f.write(view(in, buf, uint64(size)), names)
 	}
 	if size >= abi.CostlyBytes {
 		in.Check()
@@ -39,23 +75,33 @@ func fetchFields(in *engine.Instance, s *State, p []uint64) int64 {
 	return int64(count)<<32 | int64(size)
 }
 
+// write fills buf with the host and the fields that have these names.
+func (f *fields) write(buf []byte, names []string) {
+	if f.host != "" {
+		buf = f.writeField(buf, hostName, f.host)
+	}
+	for _, name := range names {
+		for _, value := range f.header[name] {
+			buf = f.writeField(buf, name, value)
+		}
+	}
+}
+
+// writeField writes a field and returns the rest of buf.
+func (f *fields) writeField(buf []byte, name, value string) []byte {
+	if !listable(name, value) {
+		return buf
+	}
+	if n := copy(buf, name); !f.canonical {
+		lower(buf[:n])
+	}
+	buf = terminate(buf, len(name))
+	return terminate(buf, copy(buf, value))
+}
+
 // listable reports whether a list can have a field. HTTP has no NUL in fields: one would shift all that follow.
 func listable(name, value string) bool {
 	return strings.IndexByte(name, 0) < 0 && strings.IndexByte(value, 0) < 0
-}
-
-// writeFields fills buf with the fields that have these names.
-func writeFields(buf []byte, header abi.Header, names []string) {
-	for _, name := range names {
-		for _, value := range header[name] {
-			if !listable(name, value) {
-				continue
-			}
-			lower(buf[:copy(buf, name)])
-			buf = terminate(buf, len(name))
-			buf = terminate(buf, copy(buf, value))
-		}
-	}
 }
 
 // terminate ends a string of n bytes with a NUL, and returns the rest of buf.

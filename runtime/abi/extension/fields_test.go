@@ -36,6 +36,8 @@ func TestFieldsOfAnAnswer(t *testing.T) {
 		list, e := g.list("fetch_fields", uint64(h), kindHeader)
 		require.Zero(t, e)
 		require.Equal(t, want, list, "a field with a NUL is left out")
+		canonical, _ := g.list("fetch_fields", uint64(h), kindHeader|canonicalNames)
+		require.Equal(t, []string{"Date", "now", "Empty", "", "X-Two", "1", "X-Two", "", "X-Two", "2"}, canonical)
 		trailer, _ := g.list("fetch_fields", uint64(h), kindTrailer)
 		require.Equal(t, []string{"x-sum", "7"}, trailer)
 
@@ -51,7 +53,9 @@ func TestFieldsOfAnAnswer(t *testing.T) {
 			require.Equal(t, packed, g.bench.Call(g.in, "fetch_fields", uint64(h), kindHeader, bufferAt, limit))
 			require.Equal(t, terminated(want...)+"\x00", g.text(bufferAt, uint64(size)+1), "nothing is written behind it")
 		}
-		require.Zero(t, g.bench.Call(g.in, "fetch_fields", uint64(h), 7, bufferAt, 100), "no such kind")
+		for _, kind := range []uint64{7, 0, canonicalNames, 32 | kindHeader, 1<<32 - 1} {
+			require.Zero(t, g.bench.Call(g.in, "fetch_fields", uint64(h), kind, bufferAt, 100), "no such kind")
+		}
 		require.Zero(t, g.bench.Call(g.in, "fetch_fields", uint64(g.answered(out, nil)), kindHeader, 1<<32-1, 0), "no fields")
 	})
 }
@@ -88,6 +92,51 @@ func TestMostFields(t *testing.T) {
 		require.EqualValues(t, len(want), found>>32)
 		require.Equal(t, terminated(want...), g.text(bufferAt, found&(1<<32-1)))
 	})
+}
+
+// serve runs code within a request.
+func (g *guest) serve(x *abi.Exchange, code func()) engine.Outcome {
+	s := g.in.Extension.(*State)
+	s.BeginExchange(x)
+	defer s.End()
+	return g.call(code)
+}
+
+func TestFieldsOfTheRequest(t *testing.T) {
+	g := newGuest(t, nil)
+	x := &abi.Exchange{Host: "a.example", Header: abi.Header{"X-Two": {"1", "", "2"}, "Accept": {"*/*"}, "None": {}, "Bad": {"a\x00b"}}}
+	out := g.serve(x, func() {
+		list, _ := g.list("request_fields", kindRequest)
+		want := []string{"host", "a.example", "accept", "*/*", "x-two", "1", "x-two", "", "x-two", "2"}
+		require.Equal(t, want, list)
+		canonical, _ := g.list("request_fields", kindRequest|canonicalNames)
+		require.Equal(t, []string{"Host", "a.example", "Accept", "*/*", "X-Two", "1", "X-Two", "", "X-Two", "2"}, canonical)
+		size := len(terminated(want...))
+		packed := uint64(len(want))<<32 | uint64(size)
+		clear(g.in.Memory()[bufferAt : bufferAt+1000])
+		require.Equal(t, packed, g.bench.Call(g.in, "request_fields", kindRequest, bufferAt, uint64(size)-1))
+		require.Equal(t, make([]byte, 1000), g.in.Memory()[bufferAt:bufferAt+1000], "nothing is written")
+		require.Equal(t, packed, g.bench.Call(g.in, "request_fields", kindRequest, bufferAt, uint64(size)))
+		for _, kind := range []uint64{kindHeader, kindTrailer, 32, 1<<32 - 1} {
+			require.Zero(t, g.bench.Call(g.in, "request_fields", kind, bufferAt, 100), "no such kind")
+		}
+		x.Host, x.Header = "", abi.Header{"X-Changed": {"1"}}
+		list, _ = g.list("request_fields", kindRequest)
+		require.Equal(t, []string{"x-changed", "1"}, list, "as the guest has changed it")
+	})
+	require.Equal(t, engine.OK, out.Kind, "%v", out.Err)
+	x.Header = abi.Header{"A": {"b"}}
+	require.Equal(t, engine.Trap, g.serve(x, func() { g.bench.Call(g.in, "request_fields", kindRequest, size-1, 100) }).Kind)
+	for _, none := range []engine.Outcome{
+		g.call(func() {
+			require.Zero(t, g.bench.Call(g.in, "request_fields", kindRequest, 0, 100), "outside of a request")
+		}),
+		g.run(nil, func() {
+			require.Zero(t, g.bench.Call(g.in, "request_fields", kindRequest, 0, 100), "an event has none")
+		}),
+	} {
+		require.Equal(t, engine.OK, none.Kind, "%v", none.Err)
+	}
 }
 
 func TestAddingFields(t *testing.T) {

@@ -23,6 +23,7 @@ func HostModule() engine.HostModule {
 		Funcs: append([]engine.HostFunc{
 			function("prefix", i32, prefix, i32, i32),
 			function("rest", i32, rest, i32, i32),
+			function("request_fields", i64, requestFields, i32, i32, i32),
 			function("config_get", i32, configGet, i32, i32, i32, i32),
 			function("fetch_open", i32, fetchOpen, i32, i32, i32, i32),
 			function("fetch_header", i32, fetchHeader, i32, i32, i32, i32, i32),

@@ -26,9 +26,10 @@ func TestNoFunctionGrowsTheHeap(t *testing.T) {
 	}
 	call := func(name string, params ...uint64) func() { return func() { g.bench.Call(g.in, name, params...) } }
 	abitest.NothingGrows(t, HostModule().Funcs, map[string]func(){
-		"prefix":     call("prefix", bufferAt, 100),
-		"rest":       call("rest", bufferAt, 100),
-		"config_get": func() { at, n := g.put(firstAt, "name"); g.bench.Call(g.in, "config_get", at, n, bufferAt, 100) },
+		"prefix":         call("prefix", bufferAt, 100),
+		"rest":           call("rest", bufferAt, 100),
+		"request_fields": call("request_fields", kindRequest, bufferAt, 100),
+		"config_get":     func() { at, n := g.put(firstAt, "name"); g.bench.Call(g.in, "config_get", at, n, bufferAt, 100) },
 		"fetch_open": func() { // never closed: the Outbound implementation bounds the calls of a request
 			if len(out.calls) >= 32 {
 				out.refuse = &abi.OutboundError{Code: abi.OutboundTooMany, Reason: "32 calls are open"}

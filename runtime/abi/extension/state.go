@@ -11,6 +11,7 @@ import (
 type State struct {
 	settings abi.Settings    // the same for all invocations
 	current  *abi.Invocation // nil between invocations
+	exchange *abi.Exchange   // that current belongs to; nil if it is an event
 	log      abi.Lines       // reasons of failures, within the log limits of guests
 	calls    map[int32]*call
 	last     int32 // last handle of this invocation
@@ -26,13 +27,19 @@ func (s *State) Begin(i *abi.Invocation) {
 	s.log.Reset(i.Log, abi.LevelWarn)
 }
 
+// BeginExchange starts the invocation of a request.
+func (s *State) BeginExchange(x *abi.Exchange) {
+	s.Begin(&x.Invocation)
+	s.exchange = x
+}
+
 // End closes the calls that the guest left open.
 func (s *State) End() {
 	for handle, c := range s.calls {
 		_ = c.Close() // the guest has ended, so the error has no reader
 		delete(s.calls, handle)
 	}
-	s.current, s.held = nil, results{}
+	s.current, s.exchange, s.held = nil, nil, results{}
 	s.log.Reset(nil, abi.LevelWarn)
 }
 

@@ -67,7 +67,7 @@ func (c *call) begin(x *abi.Exchange) {
 	c.stdout.Reset(x.Log, abi.LevelInfo)
 	c.stderr.Reset(x.Log, abi.LevelError)
 	c.system.Again()
-	c.extension.Begin(&x.Invocation)
+	c.extension.BeginExchange(x)
 }
 
 func (c *call) end() {

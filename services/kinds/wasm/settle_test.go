@@ -25,9 +25,10 @@ func TestSettledGuest(t *testing.T) {
 	require.NotEqual(t, settled, other)
 	with, without := serveOnce(t, s.add("/with", settled), "/with"), serveOnce(t, s.add("/without", other), "/without")
 	t.Logf("work %d and not %d, dirty %d KiB and not %d", with.Work, without.Work, with.DirtyBytes>>10, without.DirtyBytes>>10)
-	require.Less(t, with.Work, without.Work*3/4)
+	// By how much the work differs depends on whether the heap of the other one has to grow.
+	require.Less(t, with.Work, without.Work)
 	if without.DirtyBytes > 0 { // this kernel measures it
-		require.Less(t, with.DirtyBytes, without.DirtyBytes)
+		require.Less(t, with.DirtyBytes, without.DirtyBytes*3/4)
 	}
 }
 
