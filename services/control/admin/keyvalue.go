@@ -246,6 +246,11 @@ func (h *Handler) kvGet(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	e, err := stores.Get(r.Context(), store, in.Text(fieldKVKey))
+	if errors.Is(err, kv.ErrNotFound) {
+		if misspelt := h.known(r.Context(), stores, store); misspelt != nil {
+			return misspelt
+		}
+	}
 	if err != nil {
 		return kvProblem(err)
 	}

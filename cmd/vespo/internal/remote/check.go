@@ -48,6 +48,9 @@ func (c *AddCmd) checkFirst(ctx context.Context, client *Client) error {
 		ContentType: "application/json",
 	})
 	var refused *Refusal
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w; nothing was changed", context.Cause(ctx))
+	}
 	if errors.As(err, &refused) && slices.Contains(refused.Fields, fieldCheck) {
 		return nil // an earlier version, which does not know the field
 	}

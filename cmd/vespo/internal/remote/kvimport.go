@@ -178,8 +178,12 @@ func (i *importing) explain(err error, sent int) error {
 	if errors.Is(err, errUnreached) {
 		sent = 0
 	}
-	if i.lines+sent == 0 {
+	switch {
+	case i.lines+sent > 0:
+	case refused != nil || errors.Is(err, errUnreached):
 		return err
+	default:
+		return fmt.Errorf("%w; nothing is stored", err)
 	}
 	var text []string
 	if i.lines > 0 {

@@ -90,6 +90,8 @@ func TestImportThatFails(t *testing.T) {
 	require.EqualError(t, err, fmt.Sprintf("line %d: is bad\n%d keys of the lines before are stored; correct the line, and %s", first+5, first+2, again))
 	_, _, err = importInto(t, lines, 0, refusal(400, "store is \"S\""))
 	require.EqualError(t, err, `store is "S"`)
+	_, _, err = importInto(t, nil, 0, hangUp)
+	require.ErrorContains(t, err, "; nothing is stored")
 	_, _, err = importInto(t, lines, 1, refusal(403, "no"))
 	require.EqualError(t, err, fmt.Sprintf("the import is incomplete: no\n%d keys of lines 1 to %d are stored; %s", first-1, first, again))
 }

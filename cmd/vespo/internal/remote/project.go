@@ -35,6 +35,12 @@ func isDirectory(prefix string) bool {
 	return first == "." || first == ".."
 }
 
+// isDir reports whether there is a directory.
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
 // chooseProject determines the directory of the project to build, if there is one to build: a directory in place of the
 // module, or the working directory if neither a module nor anything else is given.
 func (c *AddCmd) chooseProject(selecting []string) error {
@@ -45,7 +51,7 @@ func (c *AddCmd) chooseProject(selecting []string) error {
 		}
 	}
 	if c.Module != "" {
-		if info, err := os.Stat(c.Module); err == nil && info.IsDir() {
+		if isDir(c.Module) {
 			c.dir = c.Module
 		}
 		return nil
@@ -61,6 +67,8 @@ func (c *AddCmd) chooseProject(selecting []string) error {
 	case err == nil:
 	case !errors.As(err, &none):
 		return err // a project with an error, such as in its vespo.json
+	case c.Prefix != "" && isDir(c.Prefix):
+		return fmt.Errorf("%s is a prefix here, without a module: for the project in the directory, write .%c%[1]s", c.Prefix, filepath.Separator)
 	default:
 		return fmt.Errorf("give a module as <file|url|dir>, or %s; without them, the project in the current directory is built, but %w", c.selectors(), err)
 	}
