@@ -204,8 +204,12 @@ func readSettings(dir string) (settings, error) {
 	var s settings
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&s); err != nil {
-		return settings{}, fmt.Errorf("%s: %w", file, withMembers(err))
+	err = decoder.Decode(&s)
+	if err == nil && !errors.Is(decoder.Decode(&struct{}{}), io.EOF) {
+		err = errors.New("there is more text behind the JSON object")
+	}
+	if err != nil {
+		return settings{}, fmt.Errorf("%s%s: %w", file, lineOf(text, err), withMembers(err))
 	}
 	if s.Worker != nil {
 		if err := s.Worker.Check(); err != nil {
@@ -220,8 +224,33 @@ func readSettings(dir string) (settings, error) {
 	return s, nil
 }
 
-// withMembers adds to the error about an unknown member of the settings which one may be meant, or which ones there are.
+// lineOf returns the line of an error in a JSON text, such as ":3", or "" if it is not known.
+func lineOf(text []byte, err error) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	offset := int64(0)
+	switch {
+	case errors.As(err, &syntax):
+		offset = syntax.Offset
+	case errors.As(err, &kind):
+		offset = kind.Offset
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		offset = int64(len(bytes.TrimSpace(text)))
+	default:
+		return ""
+	}
+	return fmt.Sprintf(":%d", 1+bytes.Count(text[:min(int(offset), len(text))], []byte("\n")))
+}
+
+// withMembers returns an error of the settings in words. To the one about an unknown member it adds which one may be meant, or
+// which ones there are.
 func withMembers(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("is empty: write {} for no settings")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the JSON object has no end")
+	}
 	quoted, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
 	if !unknown {
 		return err
