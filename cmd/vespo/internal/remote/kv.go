@@ -264,6 +264,7 @@ type KVDeleteCmd struct {
 	storeArg
 	Key string `arg:"" optional:"" help:"The key."`
 	All bool   `help:"Delete the store with all of its keys."`
+	Yes bool   `short:"y" help:"With --all: do not ask. Without a terminal, nothing is asked in any case."`
 
 	clientFlags
 }
@@ -279,6 +280,11 @@ func (c *KVDeleteCmd) Run(ctx context.Context, s stdio.Streams) error {
 	}
 	query := c.query()
 	if c.All {
+		if !c.Yes && stdio.IsTerminal(s.In) {
+			if err := c.confirm(ctx, client, s); err != nil {
+				return err
+			}
+		}
 		query.Set("all", "true")
 	} else {
 		query.Set("key", c.Key)
@@ -295,6 +301,25 @@ func (c *KVDeleteCmd) Run(ctx context.Context, s stdio.Streams) error {
 		_, err := fmt.Fprintf(to, "deleted %s\n", stdio.Printable(what))
 		return err
 	})
+}
+
+// confirm asks on the terminal whether to delete the store, if there is one.
+func (c *KVDeleteCmd) confirm(ctx context.Context, client *Client, s stdio.Streams) error {
+	a, err := client.Get(ctx, "/services/kv", nil)
+	if err != nil {
+		return err
+	}
+	var all kvStores
+	if err := a.Decode(&all); err != nil {
+		return err
+	}
+	for _, found := range all.Stores {
+		if found.Store == c.Store {
+			question := fmt.Sprintf("delete the store %s with its %s from %s?", stdio.Printable(c.Store), counted(int(found.Keys), "key"), client.base)
+			return agree(s, question, "nothing was deleted")
+		}
+	}
+	return nil
 }
 
 // KVExportCmd exports a store.

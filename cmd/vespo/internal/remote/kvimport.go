@@ -47,7 +47,11 @@ func (c *KVImportCmd) Run(ctx context.Context, s stdio.Streams) error {
 	}
 	defer closeFile()
 	i := &importing{client: client, store: c.storeArg}
-	if s.Interactive() {
+	typed := c.File == "-" && stdio.IsTerminal(s.In)
+	if typed {
+		fmt.Fprintln(s.Err, "reading JSON lines from the terminal, to Ctrl-D; name a FILE to read it")
+	}
+	if s.Interactive() && !typed {
 		line := startLine(s.Err, func() string { return "imported " + counted(int(i.shown.Load()), "key") })
 		err = i.all(ctx, from)
 		line.close()

@@ -48,7 +48,12 @@ func (c *RemoveCmd) confirm(ctx context.Context, client *Client, s stdio.Streams
 	if err := a.Decode(&found); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Err, "%s [y/N] ", question(&found, client.base))
+	return agree(s, question(&found, client.base), "nothing was removed")
+}
+
+// agree asks a question on the terminal. It returns an error with the text refusal unless the answer is yes.
+func agree(s stdio.Streams, question, refusal string) error {
+	fmt.Fprintf(s.Err, "%s [y/N] ", question)
 	answer, err := bufio.NewReader(io.LimitReader(s.In, 100)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -57,7 +62,7 @@ func (c *RemoveCmd) confirm(ctx context.Context, client *Client, s stdio.Streams
 	case "y", "yes":
 		return nil
 	}
-	return errors.New("nothing was removed")
+	return errors.New(refusal)
 }
 
 // question names what would be lost.
