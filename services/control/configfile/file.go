@@ -76,7 +76,9 @@ func (s Source) Read(kinds schema.Kinds, maxModuleBytes int64) (*File, error) {
 	m := &modules{maxBytes: maxModuleBytes}
 	m.describe(f.services)
 	for i := range f.services {
-		violations = append(violations, f.services[i].readModule(f, m)...)
+		refused := f.services[i].readModule(f, m)
+		f.services[i].refused = f.services[i].refused || len(refused) > 0
+		violations = append(violations, refused...)
 	}
 	return f, violations.orNil()
 }
@@ -90,6 +92,13 @@ func (s Source) ReadSettings() (*File, error) {
 	tables, violations := f.tables(text)
 	where := findLines(text)
 	return f, append(violations, f.readSettings(tables[tableServer], where)...).orNil()
+}
+
+// Sound returns the file without the services that have violations.
+func (f *File) Sound() *File {
+	sound := *f
+	sound.services = slices.DeleteFunc(slices.Clone(f.services), func(s service) bool { return s.refused })
+	return &sound
 }
 
 // Specs returns the declared services, in the order of the file.
@@ -185,6 +194,7 @@ func (f *File) parse(text []byte) Violations {
 			continue
 		}
 		s, refused := f.readService(fields, where.ofService(i))
+		s.refused = len(refused) > 0
 		f.services, violations = append(f.services, s), append(violations, refused...)
 	}
 	return violations

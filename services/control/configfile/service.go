@@ -25,6 +25,8 @@ type service struct {
 	use    []string        // paths of the middleware
 	lines  map[string]int  // by key; "" is the line of the table
 	unread map[string]bool // keys whose values could not be replaced
+
+	refused bool // it has violations
 }
 
 // readService reads the keys of a table, which are the fields of the management API.

@@ -1,7 +1,10 @@
 package configfile
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -29,6 +32,17 @@ func (v Violations) Error() string {
 		texts = append(texts, one.String())
 	}
 	return strings.Join(texts, "\n")
+}
+
+// And returns v and, if err is Violations, those too, ordered by line.
+func (v Violations) And(err error) Violations {
+	var more Violations
+	if !errors.As(err, &more) {
+		return v
+	}
+	all := slices.Concat(v, more)
+	slices.SortStableFunc(all, func(a, b Violation) int { return cmp.Compare(a.Line, b.Line) })
+	return all
 }
 
 // orNil returns v as an error, or nil if it is empty.

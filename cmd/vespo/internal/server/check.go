@@ -39,17 +39,14 @@ func (c *CheckCmd) Run(ctx context.Context, s stdio.Streams) error {
 		}
 	}
 	file, cfg, err := readConfig(src, maxModuleBytes)
-	if err == nil && src.found {
-		err = refuseExec(file)
-	}
-	if err == nil {
-		err = refuseSpecs(file, cfg.Follow)
+	var found configfile.Violations
+	switch {
+	case err == nil:
+		err = checkServices(ctx, src, cfg, file)
+	case cfg != nil && cfg.Validate() == nil && errors.As(err, &found): // the other services may have violations, too
+		err = found.And(checkServices(ctx, src, cfg, file.Sound()))
 	}
 	if err != nil {
-		return err
-	}
-	cfg.NoExec = src.found
-	if err := rehearse(ctx, parts.New(ctx), cfg, file); err != nil {
 		return err
 	}
 	services := "1 service"
@@ -58,6 +55,20 @@ func (c *CheckCmd) Run(ctx context.Context, s stdio.Streams) error {
 	}
 	_, err = fmt.Fprintf(s.Out, "%s is right: %s\n", stdio.Printable(cmp.Or(c.File, foundName)), services)
 	return err
+}
+
+// checkServices checks the services of a file as far as a server can before it serves them.
+func checkServices(ctx context.Context, src source, cfg *Config, file *configfile.File) error {
+	if src.found {
+		if err := refuseExec(file); err != nil {
+			return err
+		}
+	}
+	if err := refuseSpecs(file, cfg.Follow); err != nil {
+		return err
+	}
+	cfg.NoExec = src.found
+	return rehearse(ctx, parts.New(ctx), cfg, file)
 }
 
 // source returns the file that is named, or the one that a server in this directory reads.

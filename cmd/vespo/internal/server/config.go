@@ -150,7 +150,7 @@ func (c *Config) Validate() error {
 	check(c.CodeMemory == 0 || c.CodeMemory >= minCodeMemory, "code-memory", "is %s: it must be 0, for a quarter of the machine's memory, or at least %s", c.CodeMemory, flags.Size(minCodeMemory))
 	check(c.KVSize > 0 && c.KVSize <= maxKVSize, "kv-size", "is %s: it must be more than nothing and at most %s", c.KVSize, flags.Size(maxKVSize))
 	check(c.KVTotal > 0, "kv-total", "is %s: it must be more than nothing", c.KVTotal)
-	check(c.PerService >= 0 && c.PerService <= c.Slots, "per-service", "is %d: it must be 0, for three quarters of the slots, or at most --slots", c.PerService)
+	check(c.PerService == 0 || c.PerService > 0 && c.PerService <= c.Slots, "per-service", "is %d: it must be 0, for three quarters of the slots, or at most --slots", c.PerService)
 	check(c.Queue >= 0, "queue", "is %d: it must be 0 or more", c.Queue)
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "queue-wait", "is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
 	check(c.LogRate >= 0 && c.LogRate <= flags.MaxModuleBytes, "log-rate", "is %s: it must be 0, for no limit, or at most %s", c.LogRate, flags.Size(flags.MaxModuleBytes))

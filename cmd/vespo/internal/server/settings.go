@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -204,7 +203,5 @@ func readConfig(src source, maxModuleBytes int64) (*configfile.File, *Config, er
 	if err != nil && !errors.As(err, &all) || failed != nil && !errors.As(failed, &more) {
 		return file, cfg, errors.Join(failed, err)
 	}
-	all = append(all, more...)
-	slices.SortStableFunc(all, func(a, b configfile.Violation) int { return cmp.Compare(a.Line, b.Line) })
-	return file, cfg, all
+	return file, cfg, all.And(more)
 }
