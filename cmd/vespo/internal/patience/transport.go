@@ -40,13 +40,30 @@ func (e *SilentError) Error() string {
 	return fmt.Sprintf("%s did not answer in %s", e.Server, e.Silence)
 }
 
+// pauseKey is the key of the pause of a context.
+type pauseKey struct{}
+
+// WithPauses returns a context for requests whose answers may pause between two parts for at least pause, such as a stream of
+// events with a sign of life in that time.
+func WithPauses(ctx context.Context, pause time.Duration) context.Context {
+	return context.WithValue(ctx, pauseKey{}, pause)
+}
+
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.Silence == 0 {
 		return t.Base.RoundTrip(r)
 	}
+	pause, _ := r.Context().Value(pauseKey{}).(time.Duration)
 	ctx, end := context.WithCancelCause(r.Context())
-	v := &vigil{ctx: ctx, end: end, silence: t.Silence, server: r.URL.Scheme + "://" + r.URL.Host, method: r.Method}
+	v := &vigil{
+		ctx:     ctx,
+		end:     end,
+		silence: t.Silence,
+		pause:   max(t.Silence, pause),
+		server:  r.URL.Scheme + "://" + r.URL.Host,
+		method:  r.Method,
+	}
 	if t.Probe != "" && changes(r.Method) {
 		v.probe = func(ctx context.Context) bool { return t.alive(ctx, r) }
 	}

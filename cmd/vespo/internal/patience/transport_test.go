@@ -175,6 +175,27 @@ func TestAnswerThatStops(t *testing.T) {
 	})
 }
 
+// TestPauses checks that a stream may pause longer than the wait for its header.
+func TestPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := dialed(t, time.Second, func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(25 * time.Second)
+			_, _ = io.WriteString(w, "part")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		})
+		r, err := http.NewRequestWithContext(WithPauses(t.Context(), 30*time.Second), http.MethodGet, "http://server/x", nil)
+		require.NoError(t, err)
+		resp, err := client.Do(r)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		got, err := io.ReadAll(resp.Body)
+		require.Equal(t, "part", string(got))
+		require.EqualError(t, err, "http://server has begun to answer, and then sent nothing for 30s")
+	})
+}
+
 // TestOwnEnd checks that the client's own cancellation stays what it is, and that no bound is none.
 func TestOwnEnd(t *testing.T) {
 	for _, silence := range []time.Duration{0, 3 * time.Hour} {

@@ -11,7 +11,8 @@ import (
 type vigil struct {
 	ctx     context.Context            // immutable; of the request
 	end     context.CancelCauseFunc    // immutable; of ctx
-	silence time.Duration              // immutable
+	silence time.Duration              // immutable; until the header
+	pause   time.Duration              // immutable; between parts of the answer
 	server  string                     // immutable
 	method  string                     // immutable
 	probe   func(context.Context) bool // immutable; nil: none
@@ -28,7 +29,7 @@ func (v *vigil) wait() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.begun {
-		v.start(v.probe)
+		v.start(v.silence, v.probe)
 	}
 }
 
@@ -36,7 +37,7 @@ func (v *vigil) wait() {
 func (v *vigil) await() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.start(nil)
+	v.start(v.pause, nil)
 }
 
 // rest ends the wait.
@@ -60,10 +61,10 @@ func (v *vigil) close() {
 	v.end(nil)
 }
 
-// start starts the timer. The caller holds mu.
-func (v *vigil) start(probe func(context.Context) bool) {
+// start starts the timer for a bound. The caller holds mu.
+func (v *vigil) start(bound time.Duration, probe func(context.Context) bool) {
 	v.stop()
-	turn, since, waiting := v.turn, time.Now(), v.silence
+	turn, since, waiting := v.turn, time.Now(), bound
 	if probe != nil {
 		waiting /= 2
 	}
@@ -72,7 +73,7 @@ func (v *vigil) start(probe func(context.Context) bool) {
 			v.again(turn, waiting)
 			return
 		}
-		v.expire(turn)
+		v.expire(turn, bound)
 	})
 }
 
@@ -93,11 +94,11 @@ func (v *vigil) again(turn uint64, waiting time.Duration) {
 }
 
 // expire ends the request, if the client still waits.
-func (v *vigil) expire(turn uint64) {
+func (v *vigil) expire(turn uint64, bound time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.timer != nil && v.turn == turn {
-		v.end(&SilentError{Server: v.server, Silence: v.silence, Method: v.method, Begun: v.begun})
+		v.end(&SilentError{Server: v.server, Silence: bound, Method: v.method, Begun: v.begun})
 	}
 }
 

@@ -33,7 +33,8 @@ func Vars() kong.Vars { return kong.Vars{"server": defaultServer, "silence": def
 const (
 	connectTimeout  = 5 * time.Second
 	defaultSilence  = 30 * time.Second
-	continueTimeout = 2 * time.Second // wait for 100 Continue; after it, the upload is sent unasked
+	eventPause      = 30 * time.Second // a silent stream of events has a sign of life twice in this time
+	continueTimeout = 2 * time.Second  // wait for 100 Continue; after it, the upload is sent unasked
 	maxAnswerBytes  = 16 << 20
 )
 
@@ -210,7 +211,7 @@ func (c *Client) stream(ctx context.Context, path string, query url.Values) (io.
 // events sends a GET request for server-sent events behind the one with the id last, and returns the body of the response.
 // The caller closes it.
 func (c *Client) events(ctx context.Context, path string, query url.Values, last string) (io.ReadCloser, error) {
-	r, err := c.request(ctx, http.MethodGet, path, query, Upload{})
+	r, err := c.request(patience.WithPauses(ctx, eventPause), http.MethodGet, path, query, Upload{})
 	if err != nil {
 		return nil, err
 	}
