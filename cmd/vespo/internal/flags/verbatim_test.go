@@ -89,6 +89,33 @@ func TestDuration(t *testing.T) {
 	require.EqualError(t, err, `--wait: is "5": write it like 500ms, 10s or 1m30s`)
 }
 
+func TestNumber(t *testing.T) {
+	var given struct {
+		Int     int
+		Long    int64
+		Counter *uint64
+		Wait    time.Duration
+		Size    Size
+	}
+	parser, err := kong.New(&given, Number(), Duration())
+	require.NoError(t, err)
+	_, err = parser.Parse([]string{"--int=-3", "--long", "5_000_000_000", "--counter=7", "--wait=1s", "--size=1KiB"})
+	require.NoError(t, err)
+	require.Equal(t, -3, given.Int)
+	require.Equal(t, int64(5_000_000_000), given.Long)
+	require.Equal(t, uint64(7), *given.Counter)
+	require.Equal(t, time.Second, given.Wait)
+	require.Equal(t, Size(1024), given.Size)
+	for arg, want := range map[string]string{
+		"--int=x":      `--int: is "x": it must be a whole number`,
+		"--int=1.5":    `--int: is "1.5": it must be a whole number`,
+		"--counter=-1": `--counter: is "-1": it must be a whole number of 0 or more`,
+	} {
+		_, err = parser.Parse([]string{arg})
+		require.EqualError(t, err, want)
+	}
+}
+
 func TestLevel(t *testing.T) {
 	var given struct{ LogLevel slog.Level }
 	parser, err := kong.New(&given, Level())

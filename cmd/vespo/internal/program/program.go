@@ -124,6 +124,7 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 		flags.Verbatim(),
 		flags.Level(),
 		flags.Duration(),
+		flags.Number(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { ended = true }), // called after --help and --version have printed
 	)

@@ -111,7 +111,7 @@ func settingsParser() (*kong.Kong, *unchecked, error) {
 	var into struct {
 		Settings unchecked `embed:""`
 	}
-	parser, err := flags.New(&into, Vars(), kong.Name("vespo"), flags.Verbatim(), flags.Level(), flags.Duration(), kong.NoDefaultHelp(), kong.Writers(io.Discard, io.Discard))
+	parser, err := flags.New(&into, Vars(), kong.Name("vespo"), flags.Verbatim(), flags.Level(), flags.Duration(), flags.Number(), kong.NoDefaultHelp(), kong.Writers(io.Discard, io.Discard))
 	return parser, &into.Settings, err
 }
 
