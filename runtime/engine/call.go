@@ -37,25 +37,26 @@ var hostPageBytes = os.Getpagesize()
 
 // run is the state of the current call.
 type run struct {
-	ctx       context.Context
-	deadline  time.Time
-	counted   time.Time     // end of the time included in sliceTook and guestTime
-	sliceTook time.Duration // without pauses; otherwise a guest could shorten its slices with many of them
-	sliceFuel int64
-	given     int64 // the fuel global when it was last set
-	work      int64 // units taken before that, of the whole request
-	workLimit int64 // of the whole request; 0: none
-	turnStart time.Time
-	hasTurn   bool
-	entry     int  // index of the entry that Call has called, or -1
-	within    bool // CallWithin is in progress
-	sending   bool // send is in progress
-	send      turns.Send
-	watching  bool // the goroutine is locked to its thread, and faults is valid
-	faults    int64
-	hostWork  int64         // work of host functions since the last check of the clock, in bytes
-	ended     time.Time     // end of the last call
-	guestTime time.Duration // whole request, in the guest and in host functions that do not wait
+	ctx         context.Context
+	deadline    time.Time
+	counted     time.Time     // end of the time included in sliceTook and guestTime
+	sliceTook   time.Duration // without pauses; otherwise a guest could shorten its slices with many of them
+	sliceFuel   int64
+	given       int64 // the fuel global when it was last set
+	work        int64 // units taken before that, of the whole request
+	workLimit   int64 // of the whole request; 0: none
+	turnStart   time.Time
+	hasTurn     bool
+	entry       int  // index of the entry that Call has called, or -1
+	within      bool // CallWithin is in progress
+	sending     bool // send is in progress
+	send        turns.Send
+	watching    bool // the goroutine is locked to its thread, and faults is valid
+	faults      int64
+	interrupted bool          // watching goes on with Resume
+	hostWork    int64         // work of host functions since the last check of the clock, in bytes
+	ended       time.Time     // end of the last call
+	guestTime   time.Duration // whole request, in the guest and in host functions that do not wait
 }
 
 // Call calls the entry with the given index. stack contains its parameters, and afterwards its
@@ -80,13 +81,19 @@ func (in *Instance) begin(ctx context.Context, deadline time.Time) {
 	r := &in.run
 	r.ctx, r.deadline, r.sliceFuel, r.sliceTook, r.counted = ctx, deadline, firstSliceFuel, 0, time.Now()
 	r.entry, r.within, r.workLimit = -1, false, 0 // within may be left by a call that ended in CallWithin
+	r.interrupted = false                         // and this by one that ended in a pause
 	in.depth.Set(uint64(in.module.engine.cfg.StackBytes))
 	if in.module.watchFaults {
-		goruntime.LockOSThread()
-		r.watching, r.faults = true, snapshot.ThreadFaults()
+		in.beginWatch()
 	} else {
 		in.faulted = true
 	}
+}
+
+// beginWatch locks the goroutine to its thread, and counts its page faults from now on.
+func (in *Instance) beginWatch() {
+	goruntime.LockOSThread()
+	in.run.watching, in.run.faults = true, snapshot.ThreadFaults()
 }
 
 // endWatch checks whether pages of memory can have become private since begin. They cannot
@@ -254,7 +261,7 @@ func (in *Instance) dropTurn() {
 	}
 }
 
-// Pause must be called by host functions before they wait for an external event, and Resume afterwards.
+// Pause must be called by host functions before they wait for an external event, and Resume afterwards. PauseFor is faster.
 // The time in between does not count as the guest's, and other guests may use the processor.
 func (in *Instance) Pause() {
 	in.giveUpWatch()
@@ -267,6 +274,7 @@ func (in *Instance) Pause() {
 
 // Resume ends a Pause. It does not return if the call's time is over.
 func (in *Instance) Resume() {
+	in.resumeWatch()
 	in.run.counted = time.Now()
 	in.Check()
 }

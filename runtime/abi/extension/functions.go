@@ -160,7 +160,7 @@ func fetchWrite(in *engine.Instance, s *State, p []uint64) int64 {
 		return int64(abi.OutboundBadState)
 	}
 	c.written = true
-	in.Pause()
+	in.PauseFor(nil)
 	err := c.Write(piece)
 	in.Resume()
 	if err != nil {
@@ -174,7 +174,7 @@ func fetchSend(in *engine.Instance, s *State, p []uint64) int64 {
 	if c == nil {
 		return int64(abi.OutboundBadState)
 	}
-	in.Pause()
+	in.PauseFor(nil)
 	status, err := c.Send()
 	in.Resume()
 	if err != nil {
@@ -232,7 +232,7 @@ func fetchRead(in *engine.Instance, s *State, p []uint64) int64 {
 	if c == nil || len(buf) == 0 {
 		return int64(abi.OutboundBadState)
 	}
-	in.Pause()
+	in.PauseFor(buf)
 	n, err := c.Read(buf)
 	for n == 0 && err == nil {
 		n, err = c.Read(buf)

@@ -130,7 +130,7 @@ func kvWrite(in *engine.Instance, s *State, p []uint64, c abi.KeyValueChange) (a
 		return abi.KeyValueResult{}, s.failKeyValue(err)
 	}
 	c.Key = key
-	in.Pause()
+	in.PauseFor(nil)
 	results, err := kv.Write(in.Context(), store, []abi.KeyValueChange{c})
 	in.Resume()
 	if err != nil {

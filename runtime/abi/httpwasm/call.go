@@ -269,7 +269,7 @@ func (c *call) send(r abi.Response, p []byte) error {
 func (c *call) readBody(body io.Reader, buf []byte) (n int, eof bool) {
 	waits := abi.MayWait(body)
 	if waits {
-		c.in.Pause()
+		c.in.PauseFor(buf)
 	}
 	var err error
 	for n == 0 && err == nil {
