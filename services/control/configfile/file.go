@@ -167,7 +167,7 @@ func topHint(name string) string {
 	case tableService:
 		return ", did you mean [[service]]?"
 	}
-	return ": expected are [server] and [[service]]"
+	return ": expected are [server], which has the settings, and [[service]]"
 }
 
 // parse parses the text. It does not read modules.

@@ -72,6 +72,7 @@ func describe(err error) string {
 	var cert *tls.CertificateVerificationError
 	var answer *errcode.ErrorResponse
 	var dns *net.DNSError
+	var slow net.Error
 	switch {
 	case errors.Is(err, errdef.ErrNotFound):
 		return "does not exist in the registry"
@@ -87,6 +88,8 @@ func describe(err error) string {
 		return "is in a registry whose name could not be resolved"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "is in a registry that refused the connection"
+	case errors.As(err, &slow) && slow.Timeout():
+		return "is in a registry that did not answer in time"
 	case errors.As(err, &answer):
 		return fmt.Sprintf("could not be transferred: the registry answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}

@@ -49,6 +49,9 @@ func WithPauses(ctx context.Context, pause time.Duration) context.Context {
 	return context.WithValue(ctx, pauseKey{}, pause)
 }
 
+// Is reports whether the target is the error of a deadline: the end of patience is one.
+func (e *SilentError) Is(target error) bool { return target == context.DeadlineExceeded }
+
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.Silence == 0 {

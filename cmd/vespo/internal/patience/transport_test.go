@@ -75,6 +75,7 @@ func TestSilentServer(t *testing.T) {
 			var silent *SilentError
 			require.ErrorAs(t, err, &silent)
 			require.EqualError(t, silent, "http://server did not answer in 30s")
+			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.Equal(t, 30*time.Second, time.Since(start))
 		})
 	}
