@@ -83,7 +83,7 @@ func (c *LogsCmd) read(ctx context.Context, client *Client, query url.Values, sh
 				fmt.Fprintln(show.err, c.nothing())
 			}
 			return nil
-		case !c.Follow || show.last == "" || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError || errors.Is(err, errOutput):
+		case !c.Follow || !show.opened || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError || errors.Is(err, errOutput):
 			if err == nil {
 				err = fmt.Errorf("%s ended the stream", client.base)
 			}
@@ -146,6 +146,8 @@ type logWriter struct {
 	all  bool   // of several services
 	any  bool   // there was an entry
 	last string // id of the last event
+
+	opened bool // there was a stream
 }
 
 // stream shows the entries of one response. It reports whether the server has ended it on purpose.
@@ -155,6 +157,7 @@ func (w *logWriter) stream(ctx context.Context, client *Client, query url.Values
 		return false, err
 	}
 	defer body.Close()
+	w.opened = true
 	in := bufio.NewScanner(body)
 	in.Buffer(make([]byte, 64<<10), maxEventBytes)
 	event, id := "", ""
