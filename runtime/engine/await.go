@@ -14,7 +14,7 @@ func (in *Instance) Await(d time.Duration, ready ...<-chan struct{}) {
 	if len(ready) > MaxAwaited {
 		panic(Fault{Reason: "the guest waits for too many things at a time"})
 	}
-	in.Pause()
+	in.PauseFor(nil)
 	timer := time.NewTimer(min(d, time.Until(in.run.deadline)))
 	defer timer.Stop()
 	if len(ready) <= 1 { // the most frequent case needs no reflection

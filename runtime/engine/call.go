@@ -108,9 +108,12 @@ func (in *Instance) endWatch() {
 
 // giveUpWatch unlocks the goroutine from its thread, because the guest is about to wait or has run for long.
 func (in *Instance) giveUpWatch() {
-	if r := &in.run; r.watching {
+	switch r := &in.run; {
+	case r.watching:
 		r.watching, in.faulted = false, true
 		goruntime.UnlockOSThread()
+	case r.interrupted:
+		r.interrupted, in.faulted = false, true
 	}
 }
 
@@ -265,11 +268,7 @@ func (in *Instance) dropTurn() {
 // The time in between does not count as the guest's, and other guests may use the processor.
 func (in *Instance) Pause() {
 	in.giveUpWatch()
-	in.run.count(time.Now())
-	in.dropTurn()
-	if in.OnPause != nil {
-		in.OnPause() // may wait for the client
-	}
+	in.pause()
 }
 
 // Resume ends a Pause. It does not return if the call's time is over.
@@ -308,7 +307,7 @@ func (in *Instance) endSend() {
 
 // Wait pauses the guest for d. It does not return if the call's time is over before. Only for host functions.
 func (in *Instance) Wait(d time.Duration) {
-	in.Pause()
+	in.PauseFor(nil)
 	timer := time.NewTimer(min(d, time.Until(in.run.deadline)))
 	select {
 	case <-timer.C:

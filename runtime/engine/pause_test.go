@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -69,8 +70,32 @@ func TestPausesEndWatches(t *testing.T) {
 		require.Equal(t, OK, run(func() { in.PauseFor(nil); in.Resume() }).Kind)
 		require.False(t, in.run.watching)
 		reset()
-		require.Equal(t, OK, run(func() { in.Pause(); in.Resume() }).Kind)
-		require.True(t, in.faulted)
-		reset()
+		for _, forgets := range []func(){
+			func() { in.Pause(); in.Resume() },
+			func() { in.PauseFor(nil); in.Pause(); in.Resume(); in.Resume() },
+			func() { in.PauseFor(nil); in.PauseFor(in.Memory()[:10]); in.Resume(); in.Resume() },
+			func() { in.PauseFor(nil); in.View(0, 10); in.Resume() },
+		} {
+			require.Equal(t, OK, run(forgets).Kind)
+			require.True(t, in.faulted)
+			require.False(t, in.run.watching)
+			reset()
+		}
+	}
+	for name, keeps := range map[string]func(){
+		"nested": func() { in.PauseFor(nil); in.PauseFor(nil); in.Resume(); in.Resume() },
+		"wait":   func() { in.Wait(time.Microsecond) },
+		"await":  func() { in.Await(time.Microsecond) },
+	} {
+		kept := 0
+		for range 50 { // the Go heap may cause faults, too
+			require.Equal(t, OK, run(keeps).Kind)
+			require.False(t, in.run.watching)
+			if !in.faulted {
+				kept++
+			}
+			reset()
+		}
+		require.NotZero(t, kept, name)
 	}
 }

@@ -107,7 +107,7 @@ func (s *State) write(store string, changes ...abi.KeyValueChange) ([]abi.KeyVal
 	kv, err := s.keyValue()
 	var results []abi.KeyValueResult
 	if err == nil {
-		s.In.Pause()
+		s.In.PauseFor(nil)
 		results, err = kv.Write(s.In.Context(), store, changes)
 		s.In.Resume()
 	}

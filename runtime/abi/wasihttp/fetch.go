@@ -51,7 +51,7 @@ func (f *fetch) fail(e *errorCode) {
 // write implements destination.
 func (f *fetch) write(p []byte) *wasip2.Error {
 	if f.failed == nil && !f.closed {
-		f.call.in.Pause()
+		f.call.in.PauseFor(nil)
 		err := f.out.Write(p)
 		f.call.in.Resume()
 		if err == nil {

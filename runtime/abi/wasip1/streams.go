@@ -51,7 +51,7 @@ func fdRead(in *engine.Instance, s *State, p []uint64) errno {
 			in.Check()
 			return false
 		}
-		in.Pause()
+		in.PauseFor(buf)
 		for n == 0 && failed == nil { // the guest would take a read of 0 bytes for the end
 			n, failed = d.r.Read(buf)
 		}

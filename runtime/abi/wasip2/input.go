@@ -65,7 +65,7 @@ func (s *State) read(i *InputStream, limit uint64, block bool) (data []byte, e *
 	}
 	data = s.space[:min(limit, ReadBytes)]
 	if block && i.Ready != nil {
-		s.In.Pause()
+		s.In.PauseFor(nil) // data is not the guest's
 	}
 	n, err := 0, error(nil)
 	for n == 0 && err == nil {
