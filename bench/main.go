@@ -83,7 +83,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer b.close()
 	if cfg.report != "" {
-		return b.writePage(ctx, cfg.report, strings.Join(append([]string{"go run ./bench"}, args...), " "))
+		return b.writePage(ctx, cfg.report, pageCommand(args, cfg.report))
 	}
 	machine(out)
 	for _, t := range tables {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -107,6 +108,15 @@ func (b *bench) raceThese(ctx context.Context, s *sheet, t *task, all []rival) e
 		s.mark(chartCPU, t.name, e.Name, e.CPU.Over(base.CPU).Median())
 	}
 	return nil
+}
+
+// pageCommand returns the command that writes the page. Wherever it is written now, it belongs to docs/ of the repository.
+func pageCommand(args []string, page string) string {
+	command := []string{"go run ./bench"}
+	for _, arg := range args {
+		command = append(command, strings.ReplaceAll(arg, page, "docs/"+filepath.Base(page)))
+	}
+	return strings.Join(command, " ")
 }
 
 // writePage measures the selected sections and writes the page after each of them, so that an interrupted run leaves its results.

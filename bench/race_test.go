@@ -189,7 +189,7 @@ func TestReport(t *testing.T) {
 	require.NoError(t, run(t.Context(), args, io.Discard))
 	page, err := os.ReadFile(file)
 	require.NoError(t, err)
-	for _, part := range []string{"go run ./bench -report", "| Vespo ", "| net/http ", "| fasthttp ", "nginx", "Node.js", "1 is net/http", "Not measured in this run."} {
+	for _, part := range []string{"go run ./bench -report docs/page.md -tables hello", "| Vespo ", "| net/http ", "| fasthttp ", "nginx", "Node.js", "1 is net/http", "Not measured in this run."} {
 		require.Contains(t, string(page), part)
 	}
 	require.FileExists(t, strings.TrimSuffix(file, ".md")+"/throughput.svg")
