@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -209,6 +210,13 @@ func (h *host) instantiateVespo(tb testing.TB, r wazero.Runtime) {
 	export := func(name string, f any) { b.NewFunctionBuilder().WithFunc(f).Export(name) }
 	h.exportText(export, "prefix", func() string { return "/" })
 	h.exportText(export, "rest", func() string { return h.uri })
+	export("request_fields", func(_ context.Context, m api.Module, kind, buf, limit uint32) uint64 {
+		var list []string
+		for _, field := range h.headers[kindRequest] {
+			list = append(list, http.CanonicalHeaderKey(field[0]), field[1]) // guests ask for the names of net/http
+		}
+		return putList(m, list, buf, limit)
+	})
 	_, err := b.Instantiate(tb.Context())
 	require.NoError(tb, err)
 }
@@ -224,16 +232,6 @@ func (h *host) exportText(export func(string, any), name string, get func() stri
 }
 
 func (h *host) exportHeaders(export func(string, any)) {
-	list := func(m api.Module, values []string, buf, limit uint32) uint64 {
-		all := ""
-		for _, v := range values {
-			all += v + "\x00"
-		}
-		if len(all) <= int(limit) {
-			m.Memory().WriteString(buf, all)
-		}
-		return uint64(len(values))<<32 | uint64(len(all))
-	}
 	export("get_header_names", func(_ context.Context, m api.Module, kind, buf, limit uint32) uint64 {
 		var names []string
 		seen := map[string]bool{}
@@ -243,10 +241,10 @@ func (h *host) exportHeaders(export func(string, any)) {
 				names = append(names, h[0])
 			}
 		}
-		return list(m, names, buf, limit)
+		return putList(m, names, buf, limit)
 	})
 	export("get_header_values", func(_ context.Context, m api.Module, kind, name, nameLen, buf, limit uint32) uint64 {
-		return list(m, h.header(int(kind), strings.ToLower(text(m, name, nameLen))), buf, limit)
+		return putList(m, h.header(int(kind), strings.ToLower(text(m, name, nameLen))), buf, limit)
 	})
 	add := func(m api.Module, kind, name, nameLen, value, valueLen uint32, replace bool) {
 		key := strings.ToLower(text(m, name, nameLen))
@@ -264,6 +262,18 @@ func (h *host) exportHeaders(export func(string, any)) {
 	export("remove_header", func(_ context.Context, m api.Module, kind, name, nameLen uint32) {
 		h.removeHeader(kind, strings.ToLower(text(m, name, nameLen)))
 	})
+}
+
+// putList writes a list of strings if it fits, and returns its size.
+func putList(m api.Module, values []string, buf, limit uint32) uint64 {
+	all := ""
+	for _, v := range values {
+		all += v + "\x00"
+	}
+	if len(all) <= int(limit) {
+		m.Memory().WriteString(buf, all)
+	}
+	return uint64(len(values))<<32 | uint64(len(all))
 }
 
 func text(m api.Module, ptr, size uint32) string {

@@ -81,7 +81,7 @@ func TestSDKNeedsVespo(t *testing.T) {
 	for _, name := range []string{"hello", "echo", "events", "random", "fault"} {
 		require.NotContains(t, imports(t, guests.SDK(t, name)), "vespo", name)
 	}
-	require.Equal(t, []string{"rest"}, imports(t, module)["vespo"], "only what is used is imported")
+	require.Equal(t, []string{"request_fields", "rest"}, imports(t, module)["vespo"], "only what is used is imported")
 }
 
 // imports lists the names of imported functions by module.

@@ -67,5 +67,8 @@ func Strings(n int) []string {
 
 // pairs returns an even number of strings as pairs, without a copy.
 func pairs(list []string) [][2]string {
+	if len(list) == 0 {
+		return nil // its array may be smaller than a pair
+	}
 	return unsafe.Slice((*[2]string)(unsafe.Pointer(unsafe.SliceData(list))), len(list)/2)
 }
