@@ -3,7 +3,7 @@
 // Around each system call, package net gives up the goroutine's processor, so that another thread can use it if the call
 // blocks. Calls on sockets of package net never wait for the peer, and mostly take less than 5 us. On a busy machine it is enough that the
 // kernel interrupts a thread in such a call: the runtime's monitor then looks at all processors every 20 us, hands this one to
-// another thread, and wakes threads that find nothing to do. For small HTTP requests that was a quarter of the server's processor time.
+// another thread, and wakes threads that find nothing to do.
 //
 // A processor stays with its call here. So large ones are left to package net, as they would delay the goroutines and collections of garbage
 // that wait for it.
@@ -12,6 +12,7 @@ package sockio
 import (
 	"io"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 )
@@ -30,7 +31,7 @@ type Conn struct {
 
 // New returns a Conn for a connection. The caller must not read from or write to c except by the Conn, and close one of them.
 func New(c *net.TCPConn) *Conn {
-	if !quick {
+	if !quick || runtime.GOMAXPROCS(0) == 1 { // with one, the thread that takes over is one more that the kernel gives time to
 		return &Conn{TCPConn: c}
 	}
 	return open(c)
