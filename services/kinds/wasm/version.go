@@ -100,8 +100,8 @@ func (v *version) compiled(err error) {
 		reason = strings.Join(invalid.Violations, "; ")
 	}
 	warning := "the code cannot be compiled, and runs in the interpreter; vespo serve would refuse it: " + reason
-	v.uncompiled.Store(&warning)
 	v.log.Warn(warning, slog.Any("error", err))
+	v.uncompiled.Store(&warning) // whoever sees it finds the log's line
 }
 
 // noteLoad records how a load of evicted code has ended.
