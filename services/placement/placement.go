@@ -31,14 +31,8 @@ type Placement struct {
 }
 
 // Of returns the placement of a manifest. One that is malformed has none.
-func Of(m registry.Manifest) (p Placement) {
-	if !strings.Contains(string(m), `"on"`) && !strings.Contains(string(m), `"replicas"`) { // most manifests, and many are read
-		return p
-	}
-	if json.Unmarshal([]byte(m), &p) != nil {
-		return Placement{}
-	}
-	return p
+func Of(m registry.Manifest) Placement {
+	return schema.Part[Placement](m, schema.FieldOn, schema.FieldReplicas)
 }
 
 // IsZero reports whether all hosts serve the service.

@@ -3,7 +3,6 @@ package rate
 
 import (
 	"cmp"
-	"encoding/json"
 	"net/textproto"
 	"strconv"
 	"strings"
@@ -51,11 +50,7 @@ func Check(m registry.Manifest) problem.Violations {
 
 // read returns the policy of a manifest. Its period is 0 if there is none.
 func read(m registry.Manifest) (p ratelimit.Policy, violations problem.Violations) {
-	var d document
-	if !strings.Contains(string(m), `"`+schema.FieldRate) && !strings.Contains(string(m), `"`+schema.FieldBurst) || // most services have none
-		json.Unmarshal([]byte(m), &d) != nil { // not one of this server: its kind refuses it
-		return p, nil
-	}
+	d := schema.Part[document](m, schema.FieldRate, schema.FieldBurst, schema.FieldRateBy)
 	if d.Rate == "" {
 		return p, without(d)
 	}

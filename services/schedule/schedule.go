@@ -10,7 +10,6 @@
 package schedule
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -182,14 +181,8 @@ func Of(m registry.Manifest) Set {
 // Count returns the number of schedules in a manifest.
 func Count(m registry.Manifest) int { return len(documentOf(m).Cron) }
 
-func documentOf(m registry.Manifest) (d Document) {
-	if !strings.Contains(string(m), `"`+schema.FieldCron) { // most services have none
-		return Document{}
-	}
-	if json.Unmarshal([]byte(m), &d) != nil {
-		return Document{} // not one of this server: its kind refuses it
-	}
-	return d
+func documentOf(m registry.Manifest) Document {
+	return schema.Part[Document](m, schema.FieldCron, schema.FieldCronGrace)
 }
 
 // Check returns the violations of the fields of a manifest that are about schedules.

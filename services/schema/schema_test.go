@@ -75,3 +75,21 @@ func TestValuesHaveOneText(t *testing.T) {
 	var p schema.Period
 	require.Error(t, json.Unmarshal([]byte(`"soon"`), &p))
 }
+
+func TestPart(t *testing.T) {
+	type part struct {
+		A int  `json:"a"`
+		B bool `json:"b"`
+	}
+	for manifest, want := range map[registry.Manifest]part{
+		``:                     {},
+		`{}`:                   {},
+		`{"c":"\"a\""}`:        {},
+		`{"a":1,"c":[2]}`:      {A: 1},
+		`{"b":true}`:           {B: true},
+		`{"b":true,"a":"one"`:  {},
+		`{"b":true,"a":"one"}`: {},
+	} {
+		require.Equal(t, want, schema.Part[part](manifest, "a", "b"), manifest)
+	}
+}

@@ -207,6 +207,17 @@ func Pick(m registry.Manifest, names ...string) registry.Manifest {
 	return filter(m, func(name string) bool { return slices.Contains(names, name) })
 }
 
+// Part returns the named members of a manifest as a D, a struct whose JSON names are these. It is zero if the manifest has none of them, as most
+// have, or is not one of this server: its kind refuses that.
+func Part[D any](m registry.Manifest, names ...string) (d D) {
+	mentioned := func(name string) bool { return strings.Contains(string(m), `"`+name+`"`) }
+	if !slices.ContainsFunc(names, mentioned) || json.Unmarshal([]byte(m), &d) != nil {
+		var none D
+		return none
+	}
+	return d
+}
+
 // Without returns the manifest without the named members.
 func Without(m registry.Manifest, names ...string) registry.Manifest {
 	return filter(m, func(name string) bool { return !slices.Contains(names, name) })

@@ -1,9 +1,7 @@
 package deploy
 
 import (
-	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
@@ -15,13 +13,10 @@ import (
 
 // cached reports whether the answers of a service are kept.
 func cached(m registry.Manifest) bool {
-	if !strings.Contains(string(m), `"`+schema.FieldCache+`"`) { // most services
-		return false
-	}
-	var d struct {
+	type part struct {
 		Cache bool `json:"cache"`
 	}
-	return json.Unmarshal([]byte(m), &d) == nil && d.Cache
+	return schema.Part[part](m, schema.FieldCache).Cache
 }
 
 // openCache returns an empty cache for a new version, nil if it has none. Another host that serves the version has the cache.

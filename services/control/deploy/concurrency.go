@@ -1,9 +1,6 @@
 package deploy
 
 import (
-	"encoding/json"
-	"strings"
-
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
@@ -12,16 +9,10 @@ import (
 
 // concurrencyOf returns the number of requests that the service of a manifest serves at a time; 0: it has no limit of its own.
 func concurrencyOf(m registry.Manifest) int {
-	if !strings.Contains(string(m), `"`+schema.FieldConcurrency+`"`) { // most services
-		return 0
-	}
-	var d struct {
+	type part struct {
 		Concurrency int `json:"concurrency"`
 	}
-	if json.Unmarshal([]byte(m), &d) != nil { // not one of this server: its kind refuses it
-		return 0
-	}
-	return d.Concurrency
+	return schema.Part[part](m, schema.FieldConcurrency).Concurrency
 }
 
 // concurrency returns the limit of a service's requests at a time on this host; 0: that of its admission. Requests that are passed on count on the
