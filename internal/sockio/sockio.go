@@ -108,7 +108,7 @@ type transfer struct {
 	moved int    // bytes
 	err   error  // of the system call
 
-	// move does what is possible at once, and reports whether the transfer is over. RawConn calls it.
+	// move transfers as much as possible at once, and reports whether the transfer is over. RawConn calls it.
 	move func(fd uintptr) (over bool)
 }
 

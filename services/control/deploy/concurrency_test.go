@@ -24,7 +24,7 @@ func atATime(text string, n int) services.Spec {
 	return s
 }
 
-// requireAtATime checks the requests of /a that are served and those that wait.
+// requireAtATime waits for numbers of requests of /a in flight and in the queue.
 func (h *house) requireAtATime(inFlight, queued int) {
 	h.t.Helper()
 	require.Eventually(h.t, func() bool {

@@ -58,8 +58,8 @@ func (d *Deployer) Deploy(
 	return result, first(err)
 }
 
-// Check reports what is wrong with a version that Deploy would deploy, as far as that is known without its modules: a client
-// can ask before it builds or uploads them. It changes nothing and waits for nothing.
+// Check reports the errors of a deploy, as far as they are known without its modules: a client can ask before it builds or
+// uploads these. It changes nothing and waits for nothing.
 func (d *Deployer) Check(
 	ctx context.Context, key routekey.Key, how How, build func(registry.Service) (services.Spec, error),
 ) error {

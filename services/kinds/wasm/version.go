@@ -101,7 +101,7 @@ func (v *version) compiled(err error) {
 	}
 	warning := "the code cannot be compiled, and runs in the interpreter; vespo serve would refuse it: " + reason
 	v.log.Warn(warning, slog.Any("error", err))
-	v.uncompiled.Store(&warning) // whoever sees it finds the log's line
+	v.uncompiled.Store(&warning) // after the log's line, which readers of the status look for
 }
 
 // noteLoad records how a load of evicted code has ended.

@@ -18,7 +18,7 @@ func New(grammar any, vars kong.Vars, options ...kong.Option) (*kong.Kong, error
 	if err != nil {
 		return k, err
 	}
-	return k, vars.Apply(k) // for what is printed later, such as the version
+	return k, vars.Apply(k) // for later texts, such as the version
 }
 
 // replacer replaces variables by their values, in which kong finds no others.

@@ -8,8 +8,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// WithoutEmpty lets flags ignore environment variables that are empty, as those that a container is given from a variable
-// without a value: kong would take one for a value of the flag. Flags that are pointers tell an empty value from none.
+// WithoutEmpty lets flags ignore empty environment variables, such as a container's from an unset variable: kong would take
+// an empty one for a value of the flag. Flags that are pointers tell an empty value from none.
 func WithoutEmpty(node *kong.Node) {
 	for _, flag := range node.Flags {
 		if flag.Target.Kind() != reflect.Pointer {

@@ -111,7 +111,7 @@ type upload struct {
 	vigil *vigil
 }
 
-// Read implements io.Reader. The server has taken what was read before.
+// Read implements io.Reader. A call shows that the server has taken the part before.
 func (u *upload) Read(b []byte) (int, error) {
 	u.vigil.rest()
 	defer u.vigil.wait()

@@ -21,8 +21,8 @@ import (
 	"github.com/vespo-dev/vespo/services/kv/kvlines"
 )
 
-// pieceBytes is how much of an import is sent at a time, to the end of a line. What was not answered may be stored or not, so it
-// is how exactly a command knows how far it came.
+// pieceBytes is the size of one request of an import, to the end of a line. A piece without an answer may be stored or not, so
+// it is also the precision of a report about an incomplete import.
 const pieceBytes = 1 << 20
 
 // KVImportCmd imports lines.
