@@ -66,6 +66,51 @@ func TestHostReads(t *testing.T) {
 	}
 }
 
+// TestHostAttachesToPendingWrite: the guest itself has read a part of a write, and passes the readable end on before it
+// takes the event of the write. The event stands, and the host gets only what is written after it.
+func TestHostAttachesToPendingWrite(t *testing.T) {
+	tests := []struct {
+		name         string
+		write, read  uint32 // elements; the guest itself reads if read is not 0
+		allowed      uint32 // elements that the host can take when it attaches
+		event, again uint32 // the results of this write and of one of the rest
+		got          string // by the host
+	}{
+		{"a part is read, the host can read", 12, 5, 100, 5<<4 | ok, 7<<4 | ok, ", world"},
+		{"a part is read, the host has to wait", 12, 5, 0, 5<<4 | ok, blocked, ""},
+		{"all is read", 5, 5, 100, 5<<4 | ok, 7<<4 | ok, ", world"},
+		{"more is wanted than was written", 5, 9, 100, 5<<4 | ok, 7<<4 | ok, ", world"},
+		{"nothing is read", 5, 0, 100, 5<<4 | ok, 7<<4 | ok, "hello, world"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, m := newState()
+			copy(m, "hello, world")
+			r, w := ends(s, bytesType)
+			set := s.NewSet()
+			s.Join(w, set)
+			want(t, "a write", s.Copy(bytesType, true, true, w, 0, test.write), blocked)
+			if test.read > 0 {
+				want(t, "a read", s.Copy(bytesType, false, true, r, 100, test.read), 5<<4|ok)
+			}
+			lifted, h := s.Lift(r, bytesType), newHost(false)
+			h.allow(test.allowed, false)
+			lifted.Attach(h)
+			if e := s.PollSet(set); e != (Event{StreamWrite, w, test.event}) {
+				t.Errorf("the event is %v, want %#x", e, test.event)
+			}
+			if e := s.PollSet(set); e.Code != NoEvent {
+				t.Errorf("there is another event %v", e)
+			}
+			want(t, "the next write", s.Copy(bytesType, true, true, w, 5, 7), test.again)
+			s.Poll()
+			if string(h.data) != test.got {
+				t.Errorf("the host has %q, want %q", h.data, test.got)
+			}
+		})
+	}
+}
+
 // TestHostLetsGo: the guest learns that the host does not read.
 func TestHostLetsGo(t *testing.T) {
 	s, _ := newState()

@@ -107,11 +107,11 @@ func (r *Readable) Attach(reader Peer) {
 		c.state.Add(between)
 	default:
 		c.peer = reader
-		if e := c.waiting; e != nil {
-			c.waiting = nil
-			if !e.Poll() {
-				c.state.Add(e)
-			}
+		e := c.waiting
+		c.waiting = nil
+		// A write that the guest itself has read in part has its event: the rest is not on offer any more.
+		if e != nil && !e.pending && !e.Poll() {
+			c.state.Add(e)
 		}
 	}
 }
