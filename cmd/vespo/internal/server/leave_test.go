@@ -90,16 +90,17 @@ func testLeaveLosesNoRequest(t *testing.T, fastLane string) {
 		t.Run(c.name, func(t *testing.T) {
 			r := runDemo(t, fastLane, "--slots=8", "--shutdown-delay="+c.delay)
 			var told atomic.Int32
-			lost := make(chan string, 1000)
 			var all sync.WaitGroup
 			warm := make(chan struct{}, 12)
+			lost := make(chan string, cap(warm)) // a client that loses a request ends
 			for range cap(warm) {
 				all.Go(func() {
 					transport := &http.Transport{Protocols: new(http.Protocols)}
 					transport.Protocols.SetHTTP1(!c.http2)
 					transport.Protocols.SetUnencryptedHTTP2(c.http2)
 					defer transport.CloseIdleConnections()
-					var once sync.Once
+					once := sync.OnceFunc(func() { warm <- struct{}{} })
+					defer once()
 					for {
 						var reused bool
 						trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
@@ -122,7 +123,7 @@ func testLeaveLosesNoRequest(t *testing.T, fastLane string) {
 						if resp.Close {
 							told.Add(1)
 						}
-						once.Do(func() { warm <- struct{}{} })
+						once()
 					}
 				})
 			}
