@@ -1,6 +1,7 @@
 package extension
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -124,11 +125,16 @@ func fetchAddFields(in *engine.Instance, s *State, p []uint64) int64 {
 	if uint32(p[2]) > maxTextBytes {
 		return int64(abi.OutboundTooLarge)
 	}
-	list := string(view(in, p[1], p[2]))
+	piece := view(in, p[1], p[2])
 	c := s.call(p[0], false)
 	if c == nil || c.written {
 		return int64(abi.OutboundBadState)
 	}
+	if c.listed += len(piece); c.listed > maxTextBytes {
+		reason := fmt.Sprintf("the lists of the request's fields are larger than %d bytes together", maxTextBytes)
+		return s.fail(&abi.OutboundError{Code: abi.OutboundTooLarge, Reason: reason})
+	}
+	list := string(piece)
 	if len(list) >= abi.CostlyBytes {
 		in.Check()
 	}

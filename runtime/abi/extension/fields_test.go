@@ -171,6 +171,31 @@ func TestAddingFields(t *testing.T) {
 	require.Len(t, g.log, 1)
 }
 
+// TestListsThatAreRefusedHoldLittle adds one short field by each of many lists, and the host keeps the whole list for it.
+func TestListsThatAreRefusedHoldLittle(t *testing.T) {
+	for name, rest := range map[string]string{
+		"malformed": "x",
+		"invalid":   terminated("a b", "c"),
+	} {
+		g, out := newGuest(t, nil), &echo{}
+		g.do(out, func() {
+			h := g.open("GET", "http://x/")
+			list := terminated("a", "b") + strings.Repeat("x", size/4) + rest
+			for added := 0; ; added += len(list) {
+				result := g.addFields(h, list)
+				require.Len(t, out.calls[0].header["A"], min(added+len(list), maxTextBytes)/len(list))
+				if added+len(list) > maxTextBytes {
+					require.Equal(t, int(abi.OutboundTooLarge), result, name)
+					break
+				}
+				require.Equal(t, int(abi.OutboundInvalid), result, name)
+			}
+			require.Equal(t, int(abi.OutboundTooLarge), g.addFields(h, terminated("a", "b")), "nor later")
+			require.Zero(t, g.addFields(g.open("GET", "http://x/"), terminated("a", "b")), "another call has its own")
+		})
+	}
+}
+
 func TestBadPointersOfFieldsTrap(t *testing.T) {
 	for name, params := range map[string][]uint64{
 		"fetch_fields":     {1, kindHeader, size - 1, 100},

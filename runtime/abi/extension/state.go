@@ -46,6 +46,7 @@ func (s *State) End() {
 // call is an outbound call and its progress.
 type call struct {
 	abi.OutboundCall
+	listed   int  // bytes of lists of fields. A field that was added holds its whole list, also one that was refused behind it
 	written  bool // a piece of the body was sent: header fields are refused
 	answered bool
 }
