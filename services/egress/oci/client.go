@@ -29,7 +29,8 @@ type Credential struct {
 // Client pulls and pushes. The zero fields take their defaults. It is safe for concurrent use.
 type Client struct {
 	HTTP *http.Client // required; its redirects are limited here
-	// Credential returns the credentials for a registry, a host and a port. Nil: there are none.
+	// Credential returns the credentials for a registry, a host and a port. Nil: there are none. The text of its errors is for
+	// the person who named the reference.
 	Credential func(ctx context.Context, registry string) (Credential, error)
 	MaxBytes   int64 // of a module; default 64 MiB
 }
@@ -49,7 +50,10 @@ func (c *Client) repository(ctx context.Context, ref Reference) (*remote.Reposit
 	if c.Credential != nil {
 		client.Credential = func(ctx context.Context, registry string) (auth.Credential, error) {
 			own, err := c.Credential(ctx, registry)
-			return auth.Credential{Username: own.Username, Password: own.Password, RefreshToken: own.Refresh, AccessToken: own.Access}, err
+			if err != nil {
+				return auth.Credential{}, failed(ErrDenied, ref, "needs credentials: %s", err)
+			}
+			return auth.Credential{Username: own.Username, Password: own.Password, RefreshToken: own.Refresh, AccessToken: own.Access}, nil
 		}
 	}
 	if ref.loopback() {

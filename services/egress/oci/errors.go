@@ -50,8 +50,11 @@ func failed(reason error, ref Reference, format string, args ...any) *Error {
 // explain converts an error of the registry client.
 func explain(err error, ref Reference) error {
 	var own *Error
-	if err == nil || errors.As(err, &own) {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &own): // the client adds to its text
+		return own
 	}
 	reason, detail := ErrUnavailable, describe(err)
 	var refused *egress.RefusedError

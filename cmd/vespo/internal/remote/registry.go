@@ -3,6 +3,7 @@ package remote
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
@@ -32,7 +34,7 @@ func registryClient() (*oci.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read docker's configuration: %w", err)
 	}
-	find := credentials.Credential(store)
+	find := bounded(registryTimeout, credentials.Credential(store))
 	base := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
@@ -46,6 +48,9 @@ func registryClient() (*oci.Client, error) {
 		MaxBytes: flags.MaxModuleBytes,
 		Credential: func(ctx context.Context, registry string) (oci.Credential, error) {
 			found, err := find(ctx, registry)
+			if err != nil {
+				err = fmt.Errorf("docker's configuration has none for %s that can be read: %w", registry, err)
+			}
 			return oci.Credential{
 				Username: found.Username,
 				Password: found.Password,
@@ -54,6 +59,35 @@ func registryClient() (*oci.Client, error) {
 			}, err
 		},
 	}, nil
+}
+
+// bounded limits the time of find, which may run a helper program. A helper that hangs is killed, but what it has started may keep its
+// output open, so find may go on for longer.
+func bounded(d time.Duration, find auth.CredentialFunc) auth.CredentialFunc {
+	return func(ctx context.Context, registry string) (auth.Credential, error) {
+		ctx, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		type result struct {
+			found auth.Credential
+			err   error
+		}
+		done := make(chan result, 1)
+		go func() {
+			found, err := find(ctx, registry)
+			done <- result{found, err}
+		}()
+		select {
+		case r := <-done:
+			if r.err == nil || ctx.Err() == nil {
+				return r.found, r.err
+			}
+		case <-ctx.Done():
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return auth.Credential{}, fmt.Errorf("the credential helper has not answered for %s", d)
+		}
+		return auth.Credential{}, ctx.Err()
+	}
 }
 
 // pull replaces a module in a registry by its content. Without a message, the version gets the reference as one, with the
