@@ -75,7 +75,7 @@ func (b *countingBody) Arrived() bool {
 // was retired has its first part.
 func (x *exchange) awaitBody(l *admission.Limiter) error {
 	b := &x.body
-	if b.ReadCloser == nil || b.first != nil || !l.BodyFirst() || x.request.Header.Get("Expect") != "" && l.Spare() {
+	if b.ReadCloser == nil || b.first != nil || !l.BodyFirst() || x.request.Header.Get("Expect") != "" && l.Spare() && l.Relaxed(1) {
 		return nil
 	}
 	size := int64(firstPartBytes)

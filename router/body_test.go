@@ -224,6 +224,23 @@ func TestExpectIsAdmittedWhileThereIsRoom(t *testing.T) {
 	}
 }
 
+// TestExpectLeavesHalfOfTheServiceToOthers has a service with few places, on a server with many.
+func TestExpectLeavesHalfOfTheServiceToOthers(t *testing.T) {
+	s := serveBodies(t, 64, 0)
+	s.limiter.Limit(2)
+	for range 4 {
+		conn, r := s.dial(t, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+		line, err := r.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+		require.Equal(t, 1, s.limiter.Stats().InFlight)
+		defer conn.Close()
+	}
+	_, r := s.dial(t, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx")
+	status, _ := answerOf(t, r)
+	require.Equal(t, http.StatusOK, status)
+}
+
 // TestRestOfStreamIsTaken checks that a stream is not reset while its
 // client sends the rest of a body of known length, after the response.
 func TestRestOfStreamIsTaken(t *testing.T) {

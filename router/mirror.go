@@ -110,7 +110,7 @@ func (x *exchange) finishCopy() {
 }
 
 // Serve serves a copy by the route of the mirror, and writes the response to w. It reports false if the route has been retired
-// meanwhile. The request is marked as Request.Mirrored.
+// meanwhile, or if capacity is scarce: copies take at most half of the requests that the service may have at a time. The request is marked as Request.Mirrored.
 func (c *Copy) Serve(w http.ResponseWriter, r *http.Request) (ok bool, err error) {
 	if !c.Route.pin() {
 		return false, nil
@@ -120,7 +120,7 @@ func (c *Copy) Serve(w http.ResponseWriter, r *http.Request) (ok bool, err error
 		return false, nil
 	}
 	if l := c.Route.Limiter; l != nil {
-		if !l.Spare() {
+		if !l.Spare() || !l.Relaxed(1) {
 			return false, nil
 		}
 		place, _, err := l.Acquire(r.Context())
@@ -128,6 +128,9 @@ func (c *Copy) Serve(w http.ResponseWriter, r *http.Request) (ok bool, err error
 			return false, nil
 		}
 		defer place.Release()
+		if !l.Relaxed(0) { // other copies have come at the same moment
+			return false, nil
+		}
 	}
 	now := time.Now()
 	request := &Request{Request: r, ID: newRequestID(), Client: c.Client, Prefix: string(c.Route.Key.Prefix), Rest: c.Rest, Arrived: now, Admitted: now, Mirrored: true}

@@ -243,6 +243,13 @@ func (l *Limiter) Spare() bool {
 	return 2*l.gate.usedLocked() < l.gate.capacity
 }
 
+// Relaxed reports whether at most half of the requests that the service may have would be in flight with n more, and none waits.
+func (l *Limiter) Relaxed(n int) bool {
+	l.gate.mu.Lock()
+	defer l.gate.mu.Unlock()
+	return l.queue.length == 0 && 2*(l.usedLocked()+n) <= l.most
+}
+
 // Full reports whether the service itself has as many requests as it may have, or some that wait.
 func (l *Limiter) Full() bool {
 	l.gate.mu.Lock()
