@@ -1,255 +1,215 @@
 package concurrent
 
 import (
+	"bytes"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// FuzzEnds runs a program of operations on streams and futures beside a model: which operations trap, which events
-// come, and that each byte written is read once and in order.
-func FuzzEnds(f *testing.F) {
-	f.Add([]byte{0, 2, 0, 9, 3, 1, 5, 8, 4, 0, 6, 0, 7, 1})
-	f.Add([]byte{1, 2, 0, 1, 3, 1, 1, 8, 0, 6, 0, 6, 1})
-	f.Add([]byte{9, 2, 0, 9, 11, 0, 5, 8, 10, 3, 0, 5, 12, 0})
+// FuzzTask runs a program of operations of a guest and its host beside a model: which operations trap, their results,
+// which events come, which bytes are read, and that each end of the host is told of its end once.
+func FuzzTask(f *testing.F) {
+	for seed := range uint64(4) {
+		f.Add(program(seed, 60))
+	}
 	f.Fuzz(func(t *testing.T, program []byte) { run(t, program) })
 }
 
 // TestRandomPrograms runs longer programs than fuzzing finds quickly.
 func TestRandomPrograms(t *testing.T) {
-	for seed := range uint64(300) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		program := make([]byte, 1500)
-		for i := range program {
-			program[i] = byte(r.Uint32())
-		}
-		run(t, program)
+	for seed := range uint64(400) {
+		run(t, program(seed, 1500))
 	}
+}
+
+func program(seed uint64, length int) []byte {
+	r := rand.New(rand.NewPCG(seed, 1))
+	p := make([]byte, length)
+	for i := range p {
+		p[i] = byte(r.Uint32())
+	}
+	return p
 }
 
 const (
 	slotBytes = 64 // of guest memory for an end
-	maxEnds   = 6  // that are open at a time: few, so that operations meet
+	filler    = 0xee
+	// What is open at a time is little, so that operations meet.
+	maxEnds   = 6
+	maxOthers = 2 // of a kind
 )
 
-// flow is the model of a channel: how many elements have been written and read.
-type flow struct {
-	typ           Type
-	written, read uint32
-	hostWrites    *host
-	hostReads     *host
+var types = []Type{
+	bytesType, bytesType, intFuture, unitType, ownType, ownFuture,
+	{Elem: "u32", Size: 4, Align: 4, Plain: true},
+	{Future: true, Align: 1, Plain: true},
 }
 
-// modelEnd is the model of an end.
-type modelEnd struct {
-	i        uint32
-	flow     *flow
-	writable bool
-	state    copyState
-	dropped  bool
+// machine runs a program.
+type machine struct {
+	task
+	t        *testing.T
+	s        *State
+	m        memory
+	program  []byte
+	patience int // steps of the host in a call that waits
 }
 
-type model struct {
-	t   *testing.T
-	s   *State
-	m   memory
-	set uint32
-	// ends are those that the guest has, hosts all that it has ever met.
-	ends  []*modelEnd
-	hosts []*host
+// operations are the steps of a program. Frequent ones are in it several times.
+var operations = []func(d *machine){
+	(*machine).open, (*machine).open, (*machine).openHosted, (*machine).call,
+	(*machine).copy, (*machine).copy, (*machine).copy, (*machine).copy, (*machine).copy, (*machine).copySync,
+	(*machine).cancel, (*machine).cancel, (*machine).drop, (*machine).drop,
+	(*machine).lift, (*machine).lift, (*machine).settle, (*machine).settle,
+	(*machine).join, (*machine).join, (*machine).pollSet, (*machine).pollSet, (*machine).pollSet, (*machine).waitSet,
+	(*machine).changeSets, (*machine).subtask, (*machine).subtask,
+	(*machine).allow, (*machine).allow, (*machine).allow, (*machine).pollAll, (*machine).misuse, (*machine).rarelyEnd,
 }
 
 func run(t *testing.T, program []byte) {
-	s, m := newState()
-	d := &model{t: t, s: s, m: m, set: s.NewSet()}
-	next := func() (b byte) {
-		if len(program) > 0 {
-			b, program = program[0], program[1:]
-		}
-		return b
+	d := &machine{t: t, s: &State{}, m: make(memory, engine.PageBytes), program: program}
+	d.begin()
+	for len(d.program) > 0 {
+		operations[int(d.next())%len(operations)](d)
+		d.check()
 	}
-	for len(program) > 0 {
-		op := next() % 13
-		if opens := op == 0 || op == 1 || op == 9; opens && len(d.ends) > maxEnds-2 {
-			continue
-		}
-		d.step(op, next)
-		d.ends = slices.DeleteFunc(d.ends, func(e *modelEnd) bool { return e.dropped })
-		if n := s.Handles(); n != 1+len(d.ends) {
-			t.Fatalf("%d handles, want %d", n, 1+len(d.ends))
-		}
-	}
-	s.End()
-	for _, h := range d.hosts {
-		if h.dropped > 1 {
-			t.Fatalf("the host was told of %d drops", h.dropped)
-		}
-	}
+	d.end()
 }
 
-// step runs one operation. Its operands come from next.
-func (d *model) step(op byte, next func() byte) {
-	switch op {
-	case 0:
-		d.open(bytesType)
-	case 1:
-		d.open(intFuture)
-	case 9:
-		h := newHost(true)
-		d.hosts = append(d.hosts, h)
-		fl := &flow{typ: bytesType, hostWrites: h}
-		for i := range 1 << 12 {
-			h.data = append(h.data, sequence(uint32(i)))
-		}
-		d.ends = append(d.ends, &modelEnd{i: d.s.NewReadable(bytesType, h), flow: fl})
-	case 7:
-		d.deliver()
-	default:
-		if len(d.ends) > 0 {
-			d.onEnd(op, d.ends[int(next())%len(d.ends)], next)
-		}
+// next returns the next byte of the program, or 0.
+func (d *machine) next() (b byte) {
+	if len(d.program) > 0 {
+		b, d.program = d.program[0], d.program[1:]
 	}
+	return b
 }
 
-func (d *model) open(typ Type) {
-	r, w := ends(d.s, typ)
-	fl := &flow{typ: typ}
-	d.ends = append(d.ends, &modelEnd{i: r, flow: fl}, &modelEnd{i: w, flow: fl, writable: true})
+func (d *machine) begin() {
+	d.task = task{}
+	d.s.Begin(d.m, d.await)
+	d.sets = append(d.sets, d.s.NewSet())
 }
 
-func (d *model) onEnd(op byte, e *modelEnd, next func() byte) {
-	switch op {
-	case 2, 3, 4:
-		length := uint32(next() % 16)
-		if e.flow.typ.Future {
-			length = 1
-		}
-		d.copy(e, length)
-	case 5:
-		var result uint32
-		d.expect(e, "cancel", e.state != copying, func() { result = d.s.Cancel(e.flow.typ, e.writable, e.i) })
-		if e.state == copying {
-			d.ended(e, result)
-		}
-	case 6:
-		bad := e.state == copying || e.flow.typ.Future && e.writable && e.state != done
-		d.expect(e, "drop", bad, func() { d.s.Drop(e.flow.typ, e.writable, e.i) })
-		e.dropped = !bad
-	case 8:
-		d.s.Join(e.i, d.set)
-	case 10:
-		for _, h := range []*host{e.flow.hostReads, e.flow.hostWrites} {
-			if h != nil && h.dropped == 0 && !h.last {
-				n := next()
-				h.allow(uint32(n%8)+1, n > 200)
+// await lets the host go on while the guest waits, until its patience is at an end.
+func (d *machine) await(ready []<-chan struct{}) error {
+	d.poll()
+	if n := d.work(); len(ready) != n {
+		d.t.Fatalf("the guest waits for %d things, want %d", len(ready), n)
+	}
+	if slices.ContainsFunc(ready, closed) {
+		d.t.Fatal("the guest waits for what is ready")
+	}
+	if d.patience == 0 {
+		return errTime
+	}
+	d.patience--
+	d.allow()
+	return nil
+}
+
+// attempt runs f, and returns the reason of its trap, or the error of waiting.
+func (d *machine) attempt(f func()) (trap string, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case engine.Fault:
+			trap = r.Reason
+		case error:
+			if err = r; !errors.Is(r, errTime) {
+				panic(r)
 			}
+		default:
+			panic(r)
 		}
-	case 11:
-		d.lift(e)
-	case 12:
-		d.s.Poll()
-	}
+	}()
+	f()
+	return "", nil
 }
 
 // expect runs f and checks whether it traps.
-func (d *model) expect(e *modelEnd, what string, bad bool, f func()) {
+func (d *machine) expect(what string, bad bool, f func()) {
 	d.t.Helper()
-	if reason := trapOf(f); (reason != "") != bad {
-		d.t.Fatalf("%s of %s %d in state %d: trap %q, want one: %t", what, e.flow.typ, e.i, e.state, reason, bad)
+	if trap, err := d.attempt(f); (trap != "") != bad || err != nil {
+		d.t.Fatalf("%s: the trap is %q, want one: %t; the error is %v", what, trap, bad, err)
 	}
 }
 
-func (d *model) lift(e *modelEnd) {
-	if e.writable || e.flow.hostWrites != nil {
-		return
+// check compares the state to the model.
+func (d *machine) check() {
+	d.t.Helper()
+	if n, want := d.s.Handles(), len(d.sets)+len(d.ends)+len(d.subtasks); n != want {
+		d.t.Fatalf("%d handles, want %d", n, want)
 	}
-	var lifted *Readable
-	d.expect(e, "lift", e.state != idle, func() { lifted = d.s.Lift(e.i, e.flow.typ) })
-	if lifted == nil {
-		return
+	if n, want := len(d.s.held), len(d.held)+d.lost; n != want {
+		d.t.Fatalf("the host has %d readable ends, want %d", n, want)
 	}
-	e.dropped = true
-	e.flow.hostReads = newHost(false)
-	d.hosts = append(d.hosts, e.flow.hostReads)
-	lifted.Attach(e.flow.hostReads)
-}
-
-func (d *model) copy(e *modelEnd, length uint32) {
-	size := e.flow.typ.Size
-	at := (e.i % (uint32(len(d.m)) / slotBytes)) * slotBytes
-	if e.writable && e.state == idle {
-		for i := range length {
-			d.m[at+i*size] = sequence(e.flow.written + i)
+	if n, want := len(d.s.work), d.work(); n != want {
+		d.t.Fatalf("%d things go on, want %d", n, want)
+	}
+	for _, h := range d.parties {
+		if p := h.is; p.allowed != h.allowed || p.moved != h.moved || p.over != h.over {
+			d.t.Fatalf("the host's end of a %s is %+v, want %+v", p.typ, *p, *h)
 		}
 	}
-	var result uint32
-	d.expect(e, "copy", e.state != idle, func() { result = d.s.Copy(e.flow.typ, e.writable, true, e.i, at, length) })
-	if e.state != idle {
-		return
-	}
-	if e.state = copying; result != Blocked {
-		d.ended(e, result)
+	for _, t := range d.subtasks {
+		if t.op.cancelled != (t.state == subtaskCancelled) || t.op.over != (t.state != subtaskStarted) {
+			d.t.Fatalf("an operation is %+v, its subtask has the state %d", *t.op, t.state)
+		}
 	}
 }
 
-// deliver takes an event of the set.
-func (d *model) deliver() {
-	event := d.s.PollSet(d.set)
-	if event.Code == NoEvent {
-		return
-	}
-	for _, e := range d.ends {
-		if e.i == event.P1 {
-			if e.state != copying {
-				d.t.Fatalf("%v is an event of an end in state %d", event, e.state)
-			}
-			d.ended(e, event.P2)
-			return
+// end ends the task. Most tasks exit first, and what the host has on both ends then goes on.
+func (d *machine) end() {
+	if d.next()%4 > 0 {
+		d.s.Exit()
+		d.exit()
+		d.check()
+		before := slices.Clone(d.m)
+		for range 4 {
+			d.allow()
+			d.s.Poll()
+			d.poll()
+			d.check()
+		}
+		if !bytes.Equal(before, d.m) {
+			d.t.Fatal("the memory of a guest has changed after it has ended")
 		}
 	}
-	d.t.Fatalf("%v is an event of no end", event)
-}
-
-// ended records the result of a copy, and checks the elements.
-func (d *model) ended(e *modelEnd, result uint32) {
-	code, n := copyResult(result&15), result>>4
-	if e.flow.typ.Future && code == completed {
-		n = 1
-	}
-	e.state = idle
-	if code == droppedResult || e.flow.typ.Future && code == completed {
-		e.state = done
-	}
-	if e.writable {
-		e.flow.written += n
-	} else {
-		at := (e.i % (uint32(len(d.m)) / slotBytes)) * slotBytes
-		for i := range n {
-			if got := d.m[at+i*e.flow.typ.Size]; got != sequence(e.flow.read+i) {
-				d.t.Fatalf("element %d of %s is %d", e.flow.read+i, e.flow.typ, got)
-			}
-		}
-		e.flow.read += n
-	}
-	d.balance(e.flow)
-}
-
-// balance checks that no element is lost or made up while no copy is under way.
-func (d *model) balance(fl *flow) {
-	for _, e := range d.ends {
-		if e.flow == fl && e.state == copying {
-			return
+	d.s.End()
+	for _, h := range d.parties {
+		if p := h.is; !p.over && (!p.typ.Future || p.moved == 0) {
+			d.t.Fatalf("the host's end of a %s is not told of the end of the task", p.typ)
 		}
 	}
-	switch {
-	case fl.hostWrites != nil:
-	case fl.hostReads != nil:
-		if n := uint32(len(fl.hostReads.data)) / fl.typ.Size; n != fl.written-fl.read {
-			d.t.Fatalf("the host has read %d elements of %d", n, fl.written-fl.read)
+	for _, o := range d.errands {
+		if !o.over {
+			d.t.Fatal("an operation goes on after the task")
 		}
-	case fl.written != fl.read:
-		d.t.Fatalf("%d elements were written and %d read", fl.written, fl.read)
+	}
+	for _, h := range d.held { // handles of resources are dropped after the task
+		h.is.Drop()
+	}
+	if n := d.s.Handles() + len(d.s.work) + len(d.s.held); n != 0 {
+		d.t.Fatalf("%d handles, work and streams are left", n)
 	}
 }
 
-func sequence(i uint32) byte { return byte(i*31 + i>>8) }
+func (d *machine) restart() {
+	d.end()
+	d.begin()
+}
+
+func (d *machine) rarelyEnd() {
+	if d.next()%16 == 0 {
+		d.restart()
+	}
+}
+
+func (d *machine) pollAll() {
+	d.s.Poll()
+	d.poll()
+}

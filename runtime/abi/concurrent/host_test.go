@@ -262,6 +262,70 @@ func TestSplice(t *testing.T) {
 	}
 }
 
+// TestSpliceEndsEarly: the writer is done, but the task ends before the reader has all of it.
+func TestSpliceEndsEarly(t *testing.T) {
+	s, _ := newState()
+	from, to := newHost(true), newHost(false)
+	from.data = []byte("0123456789")
+	from.allow(10, true)
+	to.allow(4, false)
+	s.Hosted(bytesType, from).Attach(to)
+	s.Poll()
+	s.End()
+	if string(to.data) != "0123" || from.dropped != 0 || to.dropped != 1 {
+		t.Errorf("the reader has %q and was told of %d drops, the writer of %d after it was done", to.data, to.dropped, from.dropped)
+	}
+}
+
+// broken is an Operation that traps while the guest waits.
+type broken struct{ host }
+
+func (b *broken) Poll() bool {
+	if b.over {
+		trap("the operation is broken")
+	}
+	return false
+}
+
+// TestTrapWhilePolling: the next task is polled, too.
+func TestTrapWhilePolling(t *testing.T) {
+	s, m := newState()
+	s.Call(newHost(false), true)
+	b := &broken{*newHost(false)}
+	s.Call(b, true)
+	b.over = true
+	wantTrap(t, "broken", s.Poll)
+	s.Begin(m, s.await)
+	if b.dropped != 1 {
+		t.Errorf("the operation was cancelled %d times", b.dropped)
+	}
+	slow := newHost(false)
+	i := s.Call(slow, true) >> 4
+	slow.over = true
+	s.Poll()
+	want(t, "cancel of a call that has returned", s.CancelSubtask(i), uint32(subtaskReturned))
+}
+
+// TestLostStreams: a trap can end the guest while the host has a stream that belongs to nothing yet.
+func TestLostStreams(t *testing.T) {
+	s, m := newState()
+	lifted, lost, settled := newHost(true), newHost(true), newHost(true)
+	s.Lift(s.NewReadable(bytesType, lifted), bytesType)
+	for _, r := range []*Readable{s.Hosted(bytesType, settled), s.Hosted(bytesType, newHost(true))} {
+		r.Drop()
+	}
+	wantTrap(t, "holds more than", func() {
+		for {
+			s.NewSet()
+		}
+	})
+	wantTrap(t, "holds more than", func() { s.NewReadable(bytesType, lost) })
+	s.Begin(m, s.await)
+	if lifted.dropped != 1 || lost.dropped != 1 || settled.dropped != 1 {
+		t.Errorf("the writers were told %d, %d and %d times", lifted.dropped, lost.dropped, settled.dropped)
+	}
+}
+
 // TestTooMuchWork: what the guest cannot wait for any more is let go.
 func TestTooMuchWork(t *testing.T) {
 	s, _ := newState()

@@ -62,8 +62,10 @@ func (s *splice) Ready() <-chan struct{} {
 	return s.from.Ready()
 }
 
-// stop drops both ends before the stream's.
+// stop drops both ends before the stream's. The writer may be done already, while the reader has not taken the rest.
 func (s *splice) stop() {
-	s.from.Drop()
+	if !s.last {
+		s.from.Drop()
+	}
 	s.to.Drop()
 }

@@ -20,8 +20,9 @@ type State struct {
 	mem          Memory
 	await        func(ready []<-chan struct{}) error // waits within a call of the guest
 	table        table
-	work         []Work // in the order of its beginning
-	polling      bool   // Poll runs: work must not be moved
+	held         []*channel // whose readable end the host has, and has not attached a reader to
+	work         []Work     // in the order of its beginning
+	polling      bool       // Poll runs: work must not be moved
 	ready        []<-chan struct{}
 	backpressure int
 	returned     bool
@@ -55,10 +56,15 @@ func (s *State) End() {
 			e.ch.drop()
 		}
 	}
+	for _, c := range s.held { // a trap can end the guest while a readable end belongs to nothing
+		c.held = 0
+		c.drop()
+	}
 	s.table.reset()
+	clear(s.held)
 	clear(s.work)
 	clear(s.ready)
-	s.work, s.ready = s.work[:0], s.ready[:0]
+	s.held, s.work, s.ready = s.held[:0], s.work[:0], s.ready[:0]
 	s.Context, s.backpressure, s.returned, s.mem, s.await = [2]uint32{}, 0, false, nil, nil
 }
 
@@ -96,13 +102,15 @@ func (s *State) Poll() {
 		return
 	}
 	s.polling = true
+	defer func() { // after a trap, too
+		s.polling = false
+		s.work = slices.DeleteFunc(s.work, func(w Work) bool { return w == nil })
+	}()
 	for i := 0; i < len(s.work); i++ { // Poll may add and forget
 		if w := s.work[i]; w != nil && w.Poll() {
 			s.work[i] = nil
 		}
 	}
-	s.polling = false
-	s.work = slices.DeleteFunc(s.work, func(w Work) bool { return w == nil })
 }
 
 // forget removes work that is no longer wanted.

@@ -42,6 +42,25 @@ type channel struct {
 	dropped bool // one of the ends is dropped
 	waiting *end // an end of the guest that waits for another end, or whose event was not taken yet
 	peer    Peer // the host's end; nil if the guest has both, or if the host's end is not in use yet
+	held    int  // its place in State.held, from 1 on; 0 if it is not there
+}
+
+// hold records that the host has the readable end, until letGo.
+func (c *channel) hold() *Readable {
+	c.state.held = append(c.state.held, c)
+	c.held = len(c.state.held)
+	return &Readable{c}
+}
+
+func (c *channel) letGo() {
+	if c.held == 0 {
+		return
+	}
+	all := c.state.held
+	last := all[len(all)-1]
+	all[c.held-1], last.held = last, c.held
+	all[len(all)-1], c.held = nil, 0
+	c.state.held = all[:len(all)-1]
 }
 
 // drop drops an end of the guest. The other one learns of it.
@@ -71,10 +90,11 @@ func (s *State) NewReadable(t Type, writer Peer) uint32 { return s.Lower(s.Hoste
 
 // Hosted returns a readable end whose writable end is the host's, too.
 func (s *State) Hosted(t Type, writer Peer) *Readable {
-	return &Readable{&channel{state: s, typ: t, peer: writer}}
+	c := &channel{state: s, typ: t, peer: writer}
+	return c.hold()
 }
 
-// Readable is a readable end that the host has: the guest has passed it, or not got it yet.
+// Readable is a readable end that the host has: the guest has passed it, or not got it yet. The end of the task drops it.
 type Readable struct{ ch *channel }
 
 // Lift takes a readable end from the guest.
@@ -85,16 +105,21 @@ func (s *State) Lift(i uint32, t Type) *Readable {
 	}
 	e.join(nil)
 	s.table.remove(i)
-	return &Readable{e.ch}
+	return e.ch.hold()
 }
 
 // Lower passes a readable end back to the guest, and returns its number.
-func (s *State) Lower(r *Readable) uint32 { return s.newEnd(r.ch, false) }
+func (s *State) Lower(r *Readable) uint32 {
+	i := s.newEnd(r.ch, false)
+	r.ch.letGo()
+	return i
+}
 
 // Attach connects a reader of the host. If the writer is the host, too, what it writes is moved while the guest waits,
 // and after it has ended.
 func (r *Readable) Attach(reader Peer) {
 	c := r.ch
+	c.letGo()
 	switch {
 	case c.dropped:
 		reader.Drop()
@@ -117,4 +142,7 @@ func (r *Readable) Attach(reader Peer) {
 }
 
 // Drop drops the end without a reader.
-func (r *Readable) Drop() { r.ch.drop() }
+func (r *Readable) Drop() {
+	r.ch.letGo()
+	r.ch.drop()
+}
