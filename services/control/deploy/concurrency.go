@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"slices"
+
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
@@ -22,6 +24,15 @@ func (d *Deployer) concurrency(s registry.Service, relays bool) int {
 		return 0
 	}
 	return concurrencyOf(s.Current.Manifest)
+}
+
+// limit gives the limiters of a service, of which versions with other weights have their own, the limit of its current version.
+func (d *Deployer) limit(p *placement) {
+	for _, l := range slices.Backward(p.all) { // the current version decides about a limiter that it shares
+		if l.limiter != nil { // it does not start
+			l.limiter.Limit(d.concurrency(p.service, l.relays))
+		}
+	}
 }
 
 // checkConcurrency returns the violations of a spec about its requests at a time.

@@ -71,6 +71,35 @@ func TestConcurrencyIsThatOfTheCurrentVersion(t *testing.T) {
 	h.requireAtATime(0, 0)
 }
 
+// TestVersionsOfOtherWeightsHaveTheLimitOfTheCurrentOne has versions beside the current one whose requests weigh more.
+func TestVersionsOfOtherWeightsHaveTheLimitOfTheCurrentOne(t *testing.T) {
+	dir := t.TempDir()
+	h, _ := withLayers(t, dir)
+	ctx, a := t.Context(), routekey.MustParse("/a")
+	behind := chained("one", "middleware ")
+	behind.Manifest = atATime("", 9).Manifest
+	for _, s := range []services.Spec{behind, atATime("two", 2), atATime("three", 4)} {
+		_, err := h.Add(ctx, s)
+		require.NoError(t, err)
+	}
+	limits := func() (most []int) {
+		for _, l := range h.placementAt(a).all {
+			most = append(most, l.limiter.Stats().Most)
+		}
+		return most
+	}
+	split := registry.Split{Arms: []registry.Arm{{Number: 1, Weight: 500}, {Number: 3, Weight: 500}}}
+	_, err := h.Split(ctx, a, split)
+	require.NoError(t, err)
+	require.Equal(t, []int{4, 4}, limits())
+	h.end()
+	h, _ = withLayers(t, dir)
+	require.Equal(t, []int{4, 4}, limits())
+	_, err = h.Split(ctx, a, registry.Split{Arms: []registry.Arm{{Number: 1, Weight: registry.Whole}}})
+	require.NoError(t, err)
+	require.Equal(t, []int{9}, limits())
+}
+
 func TestConcurrencyHoldsAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	h := booted(t, dir, nil)

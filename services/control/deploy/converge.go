@@ -170,9 +170,7 @@ func (d *Deployer) exchange(placed []*placement, removed []routekey.Key) (old []
 	}
 	for _, p := range placed {
 		d.live[p.service.Key] = p
-		if current := p.all[0]; current.limiter != nil { // it does not start
-			current.limiter.Limit(d.concurrency(p.service, current.relays))
-		}
+		d.limit(p)
 	}
 	for key, p := range before {
 		for _, l := range p.all {
