@@ -33,10 +33,10 @@ func (f Field) Parse(texts ...string) (value any, refused string) {
 		return text == "true", unless(text == "true" || text == "false", "is %.60q: it must be true or false", text)
 	case Count:
 		n, err := strconv.ParseUint(text, 10, 31)
-		return int64(n), unless(err == nil, "is %.60q: it must be a whole number", text)
+		return int64(n), unless(err == nil, "is %.60q: it must be a whole number from 0 to %d", text, math.MaxInt32)
 	case Amount:
 		n, err := strconv.ParseUint(text, 10, 53)
-		return int64(n), unless(err == nil, "is %.60q: it must be a whole number of at most %d", text, int64(1)<<53-1)
+		return int64(n), unless(err == nil, "is %.60q: it must be a whole number from 0 to %d", text, int64(1)<<53-1)
 	case Size:
 		return f.parseSize(text)
 	case Duration:
@@ -136,7 +136,8 @@ func (f Field) ParseJSON(text json.RawMessage) (value any, refused string) {
 		return f.Parse(s)
 	case f.Type.IsBool() && (string(text) == "true" || string(text) == "false"):
 		return f.Parse(string(text))
-	case (f.Type == Count || f.Type == Amount || f.Type == Size) && text[0] != 'n' && json.Unmarshal(text, new(uint64)) == nil:
+	case (f.Type == Count || f.Type == Amount) && text[0] != 'n' && json.Unmarshal(text, new(json.Number)) == nil,
+		f.Type == Size && text[0] != 'n' && json.Unmarshal(text, new(uint64)) == nil:
 		return f.Parse(string(text))
 	case f.Type == Size:
 		return nil, `must be a string such as "16MiB", or a whole number of bytes`

@@ -119,3 +119,23 @@ func TestSettingsAreAdapted(t *testing.T) {
 	}
 	require.NotContains(t, strings.ToLower(refused), "secret")
 }
+
+// TestNumbersThatAreRefusedAreNamed has numbers of JSON, whose errors are those of texts.
+func TestNumbersThatAreRefusedAreNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		`-1`:         `is "-1": it must be a whole number from 0 to 2147483647`,
+		`1.5`:        `is "1.5": it must be a whole number from 0 to 2147483647`,
+		`2147483648`: `is "2147483648": it must be a whole number from 0 to 2147483647`,
+		`"-1"`:       `is "-1": it must be a whole number from 0 to 2147483647`,
+		`2147483647`: "",
+		`0`:          "",
+		`null`:       "must be a whole number",
+		`[1]`:        "must be a whole number",
+		`true`:       "must be a whole number",
+	} {
+		_, refused := schema.Field{Type: schema.Count}.ParseJSON(json.RawMessage(text))
+		require.Equal(t, want, refused, text)
+	}
+	_, refused := schema.Field{Type: schema.Amount}.ParseJSON(json.RawMessage(`-1`))
+	require.Equal(t, `is "-1": it must be a whole number from 0 to 9007199254740991`, refused)
+}

@@ -71,7 +71,7 @@ func TestFieldsThatDoNotGoTogether(t *testing.T) {
 		{"module=m memory=0", "memory", `is "0": it must be more than 0 and less than 8 EiB`},
 		{"module=m isolation=", "isolation", `is "": it must be snapshot or fresh`},
 		{"module=m isolation=some", "isolation", `is "some": it must be snapshot or fresh`},
-		{"queue=true depth=-1", "depth", `is "-1": it must be a whole number`},
+		{"queue=true depth=-1", "depth", `is "-1": it must be a whole number from 0 to 2147483647`},
 		{"queue=yes", "queue", `is "yes": it must be true or false`},
 		{"module=m config=hunter2", "config", "must be NAME=VALUE"},
 		{"module=m config=a=1 config=a=hunter2", "config", `has the name "a" more than once`},
