@@ -11,7 +11,7 @@ import (
 )
 
 // FuzzTask runs a program of operations of a guest and its host beside a model: which operations trap, their results,
-// which events come, which bytes are read, and that each end of the host is told of its end once.
+// the events, the bytes of reads, and one end for each end of the host.
 func FuzzTask(f *testing.F) {
 	for seed := range uint64(4) {
 		f.Add(program(seed, 60))
@@ -38,7 +38,7 @@ func program(seed uint64, length int) []byte {
 const (
 	slotBytes = 64 // of guest memory for an end
 	filler    = 0xee
-	// What is open at a time is little, so that operations meet.
+	// Few objects are open at a time, so that operations meet.
 	maxEnds   = 6
 	maxOthers = 2 // of a kind
 )

@@ -48,7 +48,7 @@ func (f *flow) drop() {
 	}
 }
 
-// modelWaitable is what is in a set.
+// modelWaitable is the model of a waitable.
 type modelWaitable struct {
 	i       uint32
 	set     uint32 // 0 for none
@@ -215,9 +215,9 @@ type task struct {
 	ends     []*modelEnd
 	subtasks []*modelSubtask
 	held     []held
-	lost     int // of those that were held
+	lost     int // readable ends of the host
 	splices  []*modelSplice
-	parties  []*modelParty // all that there were
+	parties  []*modelParty // of all times
 	errands  []*errand
 	exited   bool
 }
@@ -282,7 +282,7 @@ func (k *task) exit() {
 	}
 }
 
-// waitable returns what is in a set under a number: one of the results is not nil.
+// waitable returns the end or the subtask with a number, and nil for the other one.
 func (k *task) waitable(i uint32) (*modelEnd, *modelSubtask) {
 	for _, e := range k.ends {
 		if e.i == i {

@@ -12,7 +12,7 @@ type party struct {
 	allowed uint32 // elements until it has to wait
 	last    bool   // it is done after these
 	moved   uint32 // elements
-	over    bool   // it is done, or was told of the drop
+	over    bool   // it is done or dropped
 }
 
 func newParty(t *testing.T, typ Type, writes bool, first uint32) *party {

@@ -168,7 +168,7 @@ func (e *modelEnd) code() EventCode {
 	return (&end{ch: &channel{typ: e.flow.typ}, writable: e.writable}).code()
 }
 
-// took compares what the guest has taken to the event of the model, and checks what was read.
+// took compares an event that the guest has taken to the model, and checks the bytes of a read.
 func (d *machine) took(e *modelEnd, got Event) {
 	d.t.Helper()
 	if want := e.take(); got != want {

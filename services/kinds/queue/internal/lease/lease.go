@@ -15,7 +15,6 @@ package lease
 
 import (
 	"container/heap"
-	"container/list"
 	"errors"
 	"time"
 )
@@ -71,8 +70,9 @@ type Entry struct {
 	LeaseEnd   time.Time // of the current lease
 	Deliveries int       // number of times it was taken
 
-	place *list.Element // in Queue.waiting; nil if absent
-	index int           // in Queue.due; -1 if absent
+	number uint64 // of its coming
+	place  int    // in Queue.waiting; -1 if absent
+	index  int    // in Queue.due; -1 if absent
 }
 
 // due returns when the entry expires or its lease ends.
@@ -86,8 +86,9 @@ func (e *Entry) due() time.Time {
 // Queue holds the unfinished entries. The caller supplies the
 // time, which must not go back. It is not safe for concurrent use.
 type Queue struct {
-	ended   func(*Entry)      // immutable
-	waiting *list.List        // of *Entry, next first
+	ended   func(*Entry) // immutable
+	came    uint64       // number of the last entry
+	waiting line
 	leased  map[string]*Entry // by LeaseID
 	due     schedule          // all entries
 }
@@ -95,18 +96,18 @@ type Queue struct {
 // New returns an empty queue. ended is called once for each
 // entry, by the method that ends it. It must not call the queue.
 func New(ended func(*Entry)) *Queue {
-	return &Queue{ended: ended, waiting: list.New(), leased: make(map[string]*Entry)}
+	return &Queue{ended: ended, leased: make(map[string]*Entry)}
 }
 
 // Waiting returns the number of waiting entries.
-func (q *Queue) Waiting() int { return q.waiting.Len() }
+func (q *Queue) Waiting() int { return len(q.waiting) }
 
 // First returns the entry that is taken next, nil if none is waiting.
 func (q *Queue) First() *Entry {
-	if front := q.waiting.Front(); front != nil {
-		return front.Value.(*Entry)
+	if len(q.waiting) == 0 {
+		return nil
 	}
-	return nil
+	return q.waiting[0]
 }
 
 // Leased returns the number of leased entries.
@@ -123,24 +124,26 @@ func (q *Queue) Next() time.Time {
 // Add appends an entry. It returns ErrFull if depth entries are waiting.
 func (q *Queue) Add(now time.Time, depth int, t Terms, value any) (*Entry, error) {
 	q.Advance(now)
-	if q.waiting.Len() >= depth {
+	if len(q.waiting) >= depth {
 		return nil, ErrFull
 	}
-	e := &Entry{Terms: t, Value: value}
-	e.place = q.waiting.PushBack(e)
+	q.came++
+	e := &Entry{Terms: t, Value: value, number: q.came}
+	heap.Push(&q.waiting, e)
 	heap.Push(&q.due, e)
 	return e, nil
 }
 
 // Restore appends an entry of an earlier queue, regardless of depth. The entry is leased if it has a LeaseID.
 func (q *Queue) Restore(e Entry) *Entry {
+	q.came++
 	restored := &e
-	restored.State, restored.place = Waiting, nil
+	restored.State, restored.place, restored.number = Waiting, -1, q.came
 	if e.LeaseID != "" {
 		restored.State = Leased
 		q.leased[e.LeaseID] = restored
 	} else {
-		restored.place = q.waiting.PushBack(restored)
+		heap.Push(&q.waiting, restored)
 	}
 	heap.Push(&q.due, restored)
 	return restored
@@ -149,13 +152,11 @@ func (q *Queue) Restore(e Entry) *Entry {
 // Take leases the next entry. It returns nil if none is waiting. id must never have been used before.
 func (q *Queue) Take(now time.Time, id string) *Entry {
 	q.Advance(now)
-	front := q.waiting.Front()
-	if front == nil {
+	if len(q.waiting) == 0 {
 		return nil
 	}
-	e := front.Value.(*Entry)
-	q.waiting.Remove(front)
-	e.place, e.State, e.LeaseID = nil, Leased, id
+	e := heap.Pop(&q.waiting).(*Entry)
+	e.State, e.LeaseID = Leased, id
 	e.Deliveries++
 	e.LeaseEnd = now.Add(e.Lease)
 	if e.LeaseEnd.After(e.Deadline) {
@@ -216,24 +217,51 @@ func (q *Queue) Advance(now time.Time) (more bool) {
 	return more
 }
 
-// requeue ends the lease of an entry and puts it at the front, because it has waited longest.
+// requeue ends the lease of an entry, which takes its place in the order of coming again.
 func (q *Queue) requeue(e *Entry) {
 	delete(q.leased, e.LeaseID)
 	e.State, e.LeaseID, e.LeaseEnd = Waiting, "", time.Time{}
-	e.place = q.waiting.PushFront(e)
+	heap.Push(&q.waiting, e)
 	heap.Fix(&q.due, e.index)
 }
 
 // end removes an entry and calls ended.
 func (q *Queue) end(e *Entry, s State) {
-	if e.place != nil {
-		q.waiting.Remove(e.place)
-		e.place = nil
+	if e.place >= 0 {
+		heap.Remove(&q.waiting, e.place)
 	}
 	delete(q.leased, e.LeaseID)
 	heap.Remove(&q.due, e.index)
 	e.State = s
 	q.ended(e)
+}
+
+// line is a heap of entries in the order of their coming. It implements heap.Interface.
+type line []*Entry
+
+func (l line) Len() int           { return len(l) }
+func (l line) Less(i, j int) bool { return l[i].number < l[j].number }
+
+func (l line) Swap(i, j int) {
+	l[i], l[j] = l[j], l[i]
+	l[i].place, l[j].place = i, j
+}
+
+// Push implements heap.Interface.
+func (l *line) Push(x any) {
+	e := x.(*Entry)
+	e.place = len(*l)
+	*l = append(*l, e)
+}
+
+// Pop implements heap.Interface.
+func (l *line) Pop() any {
+	old := *l
+	e := old[len(old)-1]
+	old[len(old)-1] = nil
+	*l = old[:len(old)-1]
+	e.place = -1
+	return e
 }
 
 // schedule is a heap of entries ordered by due time. It implements heap.Interface.

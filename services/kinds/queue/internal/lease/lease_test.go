@@ -1,11 +1,7 @@
 package lease
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -41,6 +37,10 @@ func TestPaths(t *testing.T) {
 		{"lease ends", false, []step{{0, "add a", ""}, {1, "take 1", "a"}, {11, "advance", ""}, {12, "answer 1", "no"}}, "a expired"},
 		{"late answer ends nothing twice", false, []step{{0, "add a", ""}, {1, "take 1", "a"}, {11, "answer 1", "no"}}, "a expired"},
 		{"handed out again", true, []step{{0, "add a", ""}, {1, "take 1", "a"}, {11, "take 2", "a"}, {12, "answer 1", "no"}, {13, "answer 2", "yes"}}, "a answered"},
+		{"again in the order of coming", true, []step{{0, "add a", ""}, {0, "add b", ""}, {1, "take 1", "a"}, {2, "take 2", "b"}, {2, "add c", ""},
+			{12, "take 3", "a"}, {12, "take 4", "b"}, {12, "take 5", "c"}}, ""},
+		{"given back in the order of coming", false, []step{{0, "add a", ""}, {0, "add b", ""}, {1, "take 1", "a"}, {1, "take 2", "b"},
+			{2, "back 1", "yes"}, {2, "back 2", "yes"}, {3, "take 3", "a"}, {3, "take 4", "b"}}, ""},
 		{"again before those behind", true, []step{{0, "add a", ""}, {0, "add b", ""}, {1, "take 1", "a"}, {11, "take 2", "a"}, {11, "take 3", "b"}}, ""},
 		{"deadline ends the lease", true, []step{{0, "add a", ""}, {55, "take 1", "a"}, {60, "advance", ""}, {61, "answer 1", "no"}}, "a expired"},
 		{"not for ever", true, []step{{0, "add a", ""}, {1, "take 1", "a"}, {11, "take 2", "a"}, {21, "take 3", "a"}, {31, "take 4", "a"},
@@ -118,110 +118,8 @@ func TestRestore(t *testing.T) {
 	q.Restore(Entry{Terms: terms(60, false), Value: "leased", LeaseID: "1", LeaseEnd: at(20), Deliveries: 1})
 	q.Restore(Entry{Terms: terms(60, true), Value: "lease is over", LeaseID: "2", LeaseEnd: at(5), Deliveries: 1})
 	q.Restore(Entry{Terms: terms(5, true), Value: "too late"})
-	require.Equal(t, "lease is over", q.Take(at(10), "3").Value)
+	require.Equal(t, "waits", q.Take(at(10), "3").Value)
 	require.Equal(t, "leased", q.Answer(at(11), "1").Value)
-	require.Equal(t, "waits", q.Take(at(12), "4").Value)
+	require.Equal(t, "lease is over", q.Take(at(12), "4").Value)
 	require.Equal(t, []string{"too late expired", "leased answered"}, ends)
-}
-
-// model is the expected state of an entry in the property test.
-type model struct {
-	number int
-	terms  Terms
-	ends   []State
-	taken  int
-}
-
-// TestEveryEntryEndsOnce runs random operations of clients and workers, with random
-// times. Every entry must end exactly once. No answer may be accepted after the deadline
-// or with a lease that has ended. No entry without Redeliver may be handed out twice.
-func TestEveryEntryEndsOnce(t *testing.T) {
-	for seed := range uint64(150) {
-		random := rand.New(rand.NewPCG(seed, 1))
-		entries := map[*Entry]*model{}
-		q := New(func(e *Entry) { entries[e].ends = append(entries[e].ends, e.State) })
-		now, leases := start, []string{"never given"}
-		for step := range 200 {
-			if random.IntN(3) == 0 {
-				now = now.Add(time.Duration(random.IntN(8)) * time.Second)
-			}
-			play(t, random, q, now, step, entries, &leases)
-			check(t, q, entries)
-		}
-		q.Advance(now.Add(time.Hour))
-		require.Zero(t, q.Waiting()+q.Leased()+len(q.due), "all has ended")
-		for e, m := range entries {
-			require.Len(t, m.ends, 1, "one end, seed %d", seed)
-			require.Equal(t, e.State, m.ends[0])
-			if !m.terms.Redeliver {
-				require.LessOrEqual(t, m.taken, 1, "handed out once, seed %d", seed)
-			}
-			require.LessOrEqual(t, m.taken, MaxDeliveries)
-		}
-	}
-}
-
-// play runs one random operation.
-func play(t *testing.T, random *rand.Rand, q *Queue, now time.Time, step int, entries map[*Entry]*model, leases *[]string) {
-	const depth = 6
-	id := (*leases)[random.IntN(len(*leases))]
-	switch random.IntN(6) {
-	case 0, 1:
-		terms := Terms{
-			Deadline:  now.Add(time.Duration(random.IntN(40)) * time.Second),
-			Lease:     time.Duration(1+random.IntN(9)) * time.Second,
-			Redeliver: random.IntN(2) == 0,
-		}
-		e, err := q.Add(now, depth, terms, nil)
-		if err != nil {
-			require.GreaterOrEqual(t, q.Waiting(), depth, "what waits again may be more")
-			return
-		}
-		entries[e] = &model{number: step, terms: terms}
-	case 2:
-		fresh := fmt.Sprint("lease ", step)
-		if e := q.Take(now, fresh); e != nil {
-			require.True(t, e.Deadline.After(now))
-			entries[e].taken++
-			*leases = append(*leases, fresh)
-		}
-	case 3:
-		if e := q.Answer(now, id); e != nil {
-			require.Equal(t, id, e.LeaseID)
-			require.True(t, e.LeaseEnd.After(now), "not after the end of the lease")
-		}
-	case 4:
-		if e := q.leased[id]; q.GiveBack(now, id) {
-			entries[e].taken--
-		}
-	case 5:
-		all := slices.SortedFunc(maps.Keys(entries), func(a, b *Entry) int { return cmp.Compare(entries[a].number, entries[b].number) })
-		if len(all) > 0 {
-			q.Leave(all[random.IntN(len(all))])
-		}
-	}
-}
-
-// check checks the invariants of the queue.
-func check(t *testing.T, q *Queue, entries map[*Entry]*model) {
-	waiting, leased := 0, 0
-	for e := range entries {
-		switch e.State {
-		case Waiting:
-			waiting++
-		case Leased:
-			leased++
-			if q.leased[e.LeaseID] != e {
-				t.Fatal("a leased entry is not to be found by its lease")
-			}
-		default:
-			if e.index >= 0 || e.place != nil {
-				t.Fatal("an entry that has ended is still in a list")
-			}
-		}
-	}
-	require.Equal(t, waiting, q.Waiting())
-	require.Equal(t, leased, q.Leased())
-	require.Len(t, q.due, waiting+leased)
-	require.True(t, len(q.due) == 0 || q.Next().Equal(slices.MinFunc(q.due, func(a, b *Entry) int { return a.due().Compare(b.due()) }).due()))
 }
