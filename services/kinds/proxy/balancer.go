@@ -27,7 +27,8 @@ type balancer struct {
 // health is the balancer's state of one upstream.
 type health struct {
 	inFlight int       // guarded by balancer.mu, like all below
-	failures int       // consecutive
+	failures int       // consecutive; requests that were in flight together count as one
+	tries    bool      // a request that knows of the failures tries it
 	until    time.Time // set aside until this time; in the past if not set aside
 	requests uint64    // since the start
 	failed   uint64    // failed connections since the start
@@ -51,7 +52,7 @@ func (b *balancer) acquire(now time.Time, tried []*upstream) *upstream {
 	best.inFlight++
 	best.requests++
 	if best.failures > 0 {
-		best.until = now.Add(asideFor(best.failures)) // this request tries it; others avoid it until the outcome is known
+		best.tries, best.until = true, now.Add(asideFor(best.failures)) // this request tries it; others avoid it until the outcome is known
 	}
 	return best
 }
@@ -93,8 +94,12 @@ func (b *balancer) release(u *upstream) {
 func (b *balancer) failed(u *upstream, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	u.failures++
 	u.health.failed++
+	if u.failures > 0 && !u.tries {
+		return // the request began before the failure that set the upstream aside
+	}
+	u.failures++
+	u.tries = false
 	u.until = now.Add(asideFor(u.failures))
 }
 
@@ -102,7 +107,7 @@ func (b *balancer) failed(u *upstream, now time.Time) {
 func (b *balancer) answered(u *upstream) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	u.failures, u.until = 0, time.Time{}
+	u.failures, u.tries, u.until = 0, false, time.Time{}
 }
 
 // aside returns the upstreams that are set aside.
