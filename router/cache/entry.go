@@ -76,6 +76,26 @@ func (e *entry) measure() {
 	}
 }
 
+// detach gives the entry texts of its own, with the size that they count. They may be parts of larger ones, such as a whole request or a line
+// of a guest.
+func (e *entry) detach() {
+	e.key = Key{Authority: strings.Clone(e.key.Authority), Target: strings.Clone(e.key.Target)}
+	own := make(http.Header, len(e.header))
+	for name, values := range e.header {
+		own[strings.Clone(name)] = detached(values)
+	}
+	e.header, e.vary, e.selected = own, detached(e.vary), detached(e.selected)
+}
+
+// detached returns copies of texts.
+func detached(texts []string) []string {
+	own := make([]string, len(texts))
+	for i, text := range texts {
+		own[i] = strings.Clone(text)
+	}
+	return own
+}
+
 // storedHeader returns a copy of a response's header without the fields of its connection and of its request.
 func storedHeader(h http.Header, now time.Time) http.Header {
 	stored := make(http.Header, len(h)+1)

@@ -198,6 +198,7 @@ func (f *Fill) keep(complete bool) outcome {
 	if spare := cap(e.body) - len(e.body); complete && spare > len(e.body)/8 {
 		e.body = slices.Clone(e.body)
 	}
+	e.detach()
 	e.measure()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -150,6 +150,7 @@ func (f *Fill) adopt(e *entry) *Hit {
 	defer f.mu.Unlock()
 	c, s, now := f.cache, f.cache.store, time.Now()
 	e.cache, e.key = c, f.request.Key
+	e.detach()
 	e.measure()
 	s.mu.Lock()
 	defer s.mu.Unlock()
