@@ -216,13 +216,14 @@ func (c *call) send(x *abi.Exchange, r *outgoingRequest, o requestOptions) (*fet
 		return nil, c.refused(err)
 	}
 	f := &fetch{call: c, out: out, users: 1, between: o.limits[betweenBytesTimeout]}
+	c.fetches = append(c.fetches, f) // as many as the Outbound allows
 	if limit := o.limits[connectTimeout] + o.limits[firstByteTimeout]; o.limits[firstByteTimeout] > 0 {
 		f.until = time.Now().Add(limit)
 	}
 	for _, one := range r.list.all {
 		name, _ := abi.CanonicalName(one.Name)
 		if err := out.AddHeader(name, one.Value); err != nil {
-			_ = out.Close()
+			f.close()
 			return nil, c.refused(err)
 		}
 	}

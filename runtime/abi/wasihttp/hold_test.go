@@ -10,6 +10,13 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
+// finishWith ends a body with trailers.
+func (g *guest) finishWith(body, stream, trailers uint64) {
+	g.streams("[resource-drop]output-stream", stream)
+	g.types("[static]outgoing-body.finish", body, 1, trailers, result)
+	require.Zero(g.t, g.u8(result))
+}
+
 // What the host keeps for messages that are not sent is bounded for all of them together.
 func TestMessagesThatAreNotSent(t *testing.T) {
 	path := "/" + strings.Repeat("x", 60<<10)
@@ -56,6 +63,16 @@ func TestMessagesThatAreNotSent(t *testing.T) {
 			g.types("[resource-drop]outgoing-request", request)
 			require.Empty(t, g.write(stream, "more"))
 			require.Empty(t, g.finish(body, stream))
+		}, engine.OK},
+		"trailers of requests that were dropped": {1 + httptypes.MaxFieldBytes/len(path), func(g *guest) {
+			request, body, stream := written(g)
+			g.finishWith(body, stream, g.fields("x-sum", path))
+			g.types("[resource-drop]outgoing-request", request)
+		}, engine.OK},
+		"trailers of requests that were dropped before": {1 + httptypes.MaxFieldBytes/len(path), func(g *guest) {
+			request, body, stream := written(g)
+			g.types("[resource-drop]outgoing-request", request)
+			g.finishWith(body, stream, g.fields("x-sum", path))
 		}, engine.OK},
 	} {
 		t.Run(name, func(t *testing.T) {

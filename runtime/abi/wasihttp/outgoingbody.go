@@ -91,6 +91,7 @@ func (b *outgoingBody) orphan() {
 	if b != nil {
 		b.orphaned = true
 		b.forget()
+		b.releaseTrailers()
 	}
 }
 
@@ -176,6 +177,9 @@ func finishBody(c *call, p []uint64) {
 			b.releaseTrailers()
 			c.putDone(m, &errorCode{kind: httptypes.RequestBodySize, bytes: &b.written})
 			return
+		}
+		if b.orphaned {
+			b.releaseTrailers()
 		}
 		c.putDone(m, nil)
 		return

@@ -90,6 +90,7 @@ type call struct {
 	fieldBytes int           // size of all fields that the guest holds
 	// pendingBytes is the size of bodies whose messages are not sent.
 	pendingBytes int
+	fetches      []*fetch // all of the request; some may be closed
 	answer       answer
 	stack        [2]uint64
 }
@@ -144,6 +145,11 @@ func (c *call) begin(x *abi.Exchange) {
 
 func (c *call) end() {
 	c.state.End()
+	for _, f := range c.fetches { // a trap can end the guest while a body belongs to nothing
+		f.close()
+	}
+	clear(c.fetches)
+	c.fetches = c.fetches[:0]
 	c.wasi.End()
 	c.cloud.End()
 	c.system.End()

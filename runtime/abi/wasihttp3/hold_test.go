@@ -25,10 +25,16 @@ func (puppet) Bind(in *engine.Instance, env *abi.Environment) { bind(in, env, 1)
 
 // run runs act as the guest's code during a request.
 func run(t *testing.T, act func(c *call, call func(name string, params ...uint64) uint64)) engine.Outcome {
+	t.Helper()
+	return runIn(t, &abi.Environment{Log: func(abi.Level, []byte) {}}, act)
+}
+
+func runIn(t *testing.T, env *abi.Environment, act func(c *call, call func(name string, params ...uint64) uint64)) engine.Outcome {
+	t.Helper()
 	b, err := abitest.Open(ABI{}.HostModules()...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
-	in, err := b.Puppet(puppet{}, &abi.Environment{Log: func(abi.Level, []byte) {}})
+	in, err := b.Puppet(puppet{}, env)
 	require.NoError(t, err)
 	c := in.Exchange.(*call)
 	b.Act = func(in *engine.Instance, at abitest.Entry, _, _ uint32) int64 {

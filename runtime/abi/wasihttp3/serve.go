@@ -68,11 +68,13 @@ func (c *call) begin(x *abi.Exchange) {
 }
 
 func (c *call) end() {
-	c.tasks.End()
-	c.state.End()
-	for _, o := range c.sendings { // a trap can end the guest while a body belongs to nothing
+	// Calls are closed first: the end of the task drops the streams, which would be the regular end of a body that the guest
+	// has not finished. A trap can also end the guest while a body belongs to nothing.
+	for _, o := range c.sendings {
 		o.close()
 	}
+	c.tasks.End()
+	c.state.End()
 	clear(c.sendings)
 	c.sendings = c.sendings[:0]
 	c.older.End()

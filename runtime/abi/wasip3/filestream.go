@@ -17,6 +17,9 @@ const (
 	pieceEntries = 64
 )
 
+// The layout of a stream and a future.
+const streamBytes, streamAlign = 8, 4
+
 // outcome is how a stream has ended. It is the Peer of the future of that.
 type outcome struct {
 	known  chan struct{} // closed with failed
@@ -52,9 +55,10 @@ func (o *outcome) Ready() <-chan struct{} { return o.known }
 // Drop implements concurrent.Peer.
 func (*outcome) Drop() {}
 
-// putStream stores a stream, or an empty one if it has failed, and the future of its end.
-func putStream(c *canonical.State, at uint64, t concurrent.Type, p concurrent.Peer, o *outcome) {
-	tasks, m := concurrent.Of(c), c.Area(at, 8, 4)
+// putStream stores a stream, or an empty one if it has failed, and the future of its end in the area of the result. The caller
+// gets the area before the stream, which belongs to nothing if that traps.
+func putStream(c *canonical.State, m []byte, t concurrent.Type, p concurrent.Peer, o *outcome) {
+	tasks := concurrent.Of(c)
 	if o.failed != files.None {
 		p = ended{over: o.known}
 	}
@@ -65,13 +69,14 @@ func putStream(c *canonical.State, at uint64, t concurrent.Type, p concurrent.Pe
 
 // readViaStream: descriptor, offset -> (stream of bytes, future).
 func readViaStream(c *canonical.State, p []uint64) {
-	from, release, f := descriptorOf(c, p[0]).Stream(p[1])
+	d, m := descriptorOf(c, p[0]), c.Area(p[2], streamBytes, streamAlign)
+	from, release, f := d.Stream(p[1])
 	if f != files.None {
-		putStream(c, p[2], bytesType(), nil, over(f))
+		putStream(c, m, bytesType(), nil, over(f))
 		return
 	}
 	o := &outcome{known: make(chan struct{})}
-	putStream(c, p[2], bytesType(), &contents{from, release, o}, o)
+	putStream(c, m, bytesType(), &contents{from, release, o}, o)
 }
 
 // contents is the Peer of the stream of a file.
@@ -108,13 +113,14 @@ func (r *contents) Drop() { r.end(files.None) }
 
 // readDirectory: descriptor -> (stream of entries, future).
 func readDirectory(c *canonical.State, p []uint64) {
-	all, release, f := descriptorOf(c, p[0]).List()
+	d, m := descriptorOf(c, p[0]), c.Area(p[1], streamBytes, streamAlign)
+	all, release, f := d.List()
 	if f != files.None {
-		putStream(c, p[1], entryType(), nil, over(f))
+		putStream(c, m, entryType(), nil, over(f))
 		return
 	}
 	o := &outcome{known: make(chan struct{})}
-	putStream(c, p[1], entryType(), &listing{c, all, release, o}, o)
+	putStream(c, m, entryType(), &listing{c, all, release, o}, o)
 }
 
 // listing is the Peer of the stream of a directory. The guest reads it in a call, so the names can be allocated.

@@ -246,13 +246,17 @@ func putHash(c *canonical.State, at uint64, d *descriptor, name string, f files.
 // openAt: descriptor, path flags, path, open flags, descriptor flags -> descriptor.
 func openAt(c *canonical.State, p []uint64) {
 	d, name, f := resolved(c, p[0], p[2], p[3])
-	var opened *files.Descriptor
-	if f == files.None {
-		opened, f = d.OpenAt(name, uint32(p[4]), uint32(p[5]))
+	m, ok := put(c, p[6], resultBytes, resultAlign, payloadAt, f) // before the file is open, which belongs to nothing if it traps
+	if !ok {
+		return
 	}
-	if m, ok := put(c, p[6], resultBytes, resultAlign, payloadAt, f); ok {
+	opened, f := d.OpenAt(name, uint32(p[4]), uint32(p[5]))
+	if f != files.None {
+		m[0], m[payloadAt] = 1, codes[f]
+	} else {
 		canonical.PutUint32(m, payloadAt, uint32(c.Handles.Add(&descriptor{opened, d.of}, 0)))
 	}
+	c.In.Check()
 }
 
 func loadOpenAt(c *canonical.State, at uint64, p []uint64) {
