@@ -48,10 +48,11 @@ type Durable interface {
 	Renew(s *State) Resource
 }
 
-// capture keeps the durable resources of the initialisation.
+// capture keeps the durable resources of the initialisation, for each request, and drops all handles.
 func (s *State) capture() {
 	s.initial.captured = true
 	s.initial.entries, s.initial.free = s.Handles.durable(s)
+	s.Handles.Close()
 }
 
 // Begin sets up the handles of a request: those of the initialisation.

@@ -124,6 +124,7 @@ func (a *ABI) Bind(in *engine.Instance, env *abi.Environment) {
 	c.system.Begin(nil, &c.stdout, &c.stderr)
 	c.extension.Use(env)
 	in.Exchange, in.System, in.Extension, in.OnPause = c, &c.system, &c.extension, c.flush
+	in.OnCapture = c.system.End // an idle instance keeps no files, and no state of a mount
 }
 
 // Serve implements abi.Server.

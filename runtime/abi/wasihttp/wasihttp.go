@@ -109,6 +109,12 @@ func bind(in *engine.Instance, env *abi.Environment, allocator int) {
 	c.system.Env = c.wasi.Variables()
 	c.system.Begin(nil, &c.stdout, &c.stderr)
 	in.Exchange, in.System, in.OnPause = c, &c.system, c.answer.flush
+	handles := in.OnCapture
+	in.OnCapture = func() { // an idle instance keeps no files, and no state of a mount
+		handles()
+		c.wasi.End()
+		c.system.End()
+	}
 }
 
 // Serve implements abi.Server.

@@ -139,4 +139,11 @@ func bind(in *engine.Instance, env *abi.Environment, allocator int) {
 	c.system.Env = c.older.Variables()
 	c.system.Begin(nil, &c.stdout, &c.stderr)
 	in.Exchange, in.System, in.OnPause = c, &c.system, c.answer.flush
+	handles := in.OnCapture
+	in.OnCapture = func() { // an idle instance keeps no files, and no state of a mount
+		c.tasks.End()
+		handles()
+		c.older.End()
+		c.system.End()
+	}
 }
