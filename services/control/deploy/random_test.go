@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,25 +18,50 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/plan"
 )
 
-// requireConverged checks that the catalogue is valid, that each of its services serves its current version, and that
+// requireShares checks that a service serves the versions that have a share of its requests, and no others.
+func (h *house) requireShares(service registry.Service) {
+	h.t.Helper()
+	entry, err := h.Inspect(service.Key)
+	require.NoError(h.t, err)
+	require.Equal(h.t, service, entry.Service)
+	var live []registry.Number
+	for _, v := range entry.Live {
+		require.NoError(h.t, v.Problem)
+		live = append(live, v.Number)
+	}
+	require.ElementsMatch(h.t, service.Live(), live)
+	var texts []string
+	for _, v := range service.Versions() {
+		if service.Weight(v.Number) > 0 {
+			text, err := h.Blob(context.Background(), v.Blobs[0].Digest)
+			require.NoError(h.t, err)
+			texts = append(texts, string(text))
+		}
+	}
+	for range 8 * len(texts) {
+		status, text := h.get(service.Key.String())
+		require.Equal(h.t, http.StatusOK, status)
+		require.Contains(h.t, texts, text)
+	}
+}
+
+// requireConverged checks that the catalogue is valid, that each of its services serves its live versions, and that
 // nothing else is left.
 func (h *house) requireConverged() {
 	h.t.Helper()
 	h.retiring.Wait()
 	state := h.cfg.Registry.State()
 	require.NoError(h.t, state.Check())
-	for key, service := range state.Services {
-		text, err := h.Blob(context.Background(), service.Current.Blobs[0].Digest)
-		require.NoError(h.t, err)
-		h.requireServed(key.String(), string(text))
-		entry, err := h.Inspect(key)
-		require.NoError(h.t, err)
-		require.Equal(h.t, service, entry.Service)
+	live := 0
+	for _, service := range state.Services {
+		h.requireShares(service)
+		live += len(service.Live())
 	}
 	require.Len(h.t, h.List(), len(state.Services))
-	require.Equal(h.t, len(state.Services), h.kind.openCount())
+	require.Equal(h.t, live, h.kind.openCount())
 	require.Empty(h.t, h.claims.taken)
 	require.ElementsMatch(h.t, keysOf(state.Digests()), h.names(), "exactly the blobs of the catalogue are stored")
 }
@@ -47,7 +75,7 @@ func keysOf[K comparable, V any](m map[K]V) (keys []K) {
 
 // expected reports whether err may be returned by a random change.
 func expected(err error) bool {
-	for _, known := range []error{nil, registry.ErrNotFound, registry.ErrNoVersion, ErrDeclared, errInjected} {
+	for _, known := range []error{nil, registry.ErrNotFound, registry.ErrNoVersion, ErrDeclared, errInjected, plan.ErrNoCanary, plan.ErrServes} {
 		if errors.Is(err, known) {
 			return true
 		}
@@ -58,7 +86,7 @@ func expected(err error) bool {
 // TestRandomChangesSideBySide makes random changes of few services from several goroutines, some of which fail. Then
 // catalogue, table and deployments are the same.
 func TestRandomChangesSideBySide(t *testing.T) {
-	const workers, rounds = 6, 30
+	const workers, rounds = 6, 60
 	h := booted(t, t.TempDir(), func(c *Config) { c.FileRules, c.MaxWaiters = true, workers })
 	var all sync.WaitGroup
 	for worker := range workers {
@@ -85,12 +113,21 @@ func TestRandomChangesSideBySide(t *testing.T) {
 
 func (h *house) randomChange(r *rand.Rand, prefix, text func() string) (err error) {
 	ctx := context.Background()
-	switch r.IntN(6) {
+	switch r.IntN(12) {
 	case 0:
 		return h.Remove(ctx, routekey.MustParse(prefix()))
 	case 1:
 		_, err = h.Rollback(ctx, routekey.MustParse(prefix()))
-	case 2:
+	case 2, 3, 4:
+		return h.randomTraffic(r, routekey.MustParse(prefix()))
+	case 5, 6, 7:
+		key, how := routekey.MustParse(prefix()), How{Rollout: plan.Rollout{Weight: 1 + r.IntN(registry.Whole-1)}, DryRun: r.IntN(6) == 0}
+		if r.IntN(2) == 0 {
+			how.Rollout.For = time.Hour
+		}
+		_, err = h.Deploy(ctx, key, how, func(registry.Service) (services.Spec, error) { return spec(key, text()), nil })
+		return err
+	case 8:
 		var declared []string
 		for i := range 4 {
 			if r.IntN(3) == 0 {
@@ -100,6 +137,29 @@ func (h *house) randomChange(r *rand.Rand, prefix, text func() string) (err erro
 		_, err = h.Apply(ctx, specs(declared...))
 	default:
 		_, err = h.Add(ctx, spec(routekey.MustParse(prefix()), text()))
+	}
+	return err
+}
+
+// randomTraffic changes the shares of the versions of a service.
+func (h *house) randomTraffic(r *rand.Rand, key routekey.Key) (err error) {
+	service := h.cfg.Registry.State().Services[key]
+	versions := service.Versions()
+	switch n := versions[r.IntN(len(versions))].Number; r.IntN(4) {
+	case 0:
+		return h.Conclude(context.Background(), key, service.Canary, r.IntN(2) == 0, "by chance")
+	case 1:
+		_, err = h.RollbackToNumber(context.Background(), key, n)
+	default:
+		arms := []registry.Arm{{Number: n, Weight: registry.Whole}}
+		for range r.IntN(3) {
+			other := registry.Arm{Number: versions[r.IntN(len(versions))].Number, Weight: 1 + r.IntN(300)}
+			if !slices.ContainsFunc(arms, func(a registry.Arm) bool { return a.Number == other.Number }) {
+				arms[0].Weight -= other.Weight
+				arms = append(arms, other)
+			}
+		}
+		_, err = h.Split(context.Background(), key, registry.Split{Arms: arms})
 	}
 	return err
 }
