@@ -35,6 +35,8 @@ type Tracer struct {
 	queue     chan sdk.ReadOnlySpan // immutable; finished spans
 	flushTime time.Duration         // immutable after tests have set it
 
+	valueLimit int // immutable; most characters of an attribute
+
 	stop     func()          // immutable; closes stopping, once
 	stopping chan struct{}   // immutable
 	exports  context.Context // immutable; of all exports
@@ -111,6 +113,7 @@ func Open(ctx context.Context, s Settings, version string, log *slog.Logger) (*T
 	if limits.AttributeValueLengthLimit < 0 {
 		limits.AttributeValueLengthLimit = maxValueBytes
 	}
+	t.valueLimit = limits.AttributeValueLengthLimit
 	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(processor{t}), sdk.WithSampler(s.sampler), sdk.WithResource(about), sdk.WithRawSpanLimits(limits))
 	t.tracer = provider.Tracer("github.com/vespo-dev/vespo", trace.WithInstrumentationVersion(version))
 	return t, nil

@@ -33,7 +33,7 @@ func (t *Tracer) Begin(h http.Header, arrived time.Time) *span.Span {
 	}
 	_, started := t.tracer.Start(ctx, "HTTP", trace.WithTimestamp(arrived), trace.WithSpanKind(trace.SpanKindServer))
 	if started.IsRecording() {
-		s := span.New(recorder{started, t.tracer})
+		s := span.New(recorder{started, t})
 		s.Inject(h)
 		return s
 	}
@@ -55,7 +55,7 @@ func sampled(parent string) bool {
 type carrier struct{ propagation.HeaderCarrier }
 
 // Get implements propagation.TextMapCarrier.
-func (c carrier) Get(key string) string { return strings.Join(c.Values(key), ",") }
+func (c carrier) Get(key string) string { return strings.Clone(strings.Join(c.Values(key), ",")) } // spans keep parts of it
 
 // inject sets the trace context of h.
 func inject(h http.Header, to trace.SpanContext) {
@@ -72,23 +72,37 @@ func parentOf(c trace.SpanContext) string {
 
 // recorder implements span.Recorder by a span of the SDK.
 type recorder struct {
-	span   trace.Span   // immutable
-	tracer trace.Tracer // immutable
+	span trace.Span // immutable
+	of   *Tracer    // immutable
+}
+
+// own returns the part of a text that a span keeps, in memory of its own: the text may be a part of a whole request, and the SDK keeps a long
+// one to which it refers by its beginning. Clients can send any bytes, and one invalid text would spoil a whole batch.
+func (t *Tracer) own(text string) string {
+	text = strings.ToValidUTF8(text, "?")
+	characters := 0
+	for i := range text {
+		if characters == t.valueLimit {
+			return strings.Clone(text[:i])
+		}
+		characters++
+	}
+	return strings.Clone(text)
 }
 
 // Child implements span.Recorder.
 func (r recorder) Child(kind span.Kind, name string, start time.Time) span.Recorder {
 	ctx := trace.ContextWithSpan(context.Background(), r.span)
-	_, child := r.tracer.Start(ctx, name, trace.WithTimestamp(start), trace.WithSpanKind(kinds[kind]))
-	return recorder{child, r.tracer}
+	_, child := r.of.tracer.Start(ctx, r.of.own(name), trace.WithTimestamp(start), trace.WithSpanKind(kinds[kind]))
+	return recorder{child, r.of}
 }
 
 // Rename implements span.Recorder.
-func (r recorder) Rename(name string) { r.span.SetName(name) }
+func (r recorder) Rename(name string) { r.span.SetName(r.of.own(name)) }
 
-// Text implements span.Recorder. Clients can send any bytes, and one invalid text would spoil a whole batch.
+// Text implements span.Recorder.
 func (r recorder) Text(key, value string) {
-	r.span.SetAttributes(attribute.String(key, strings.ToValidUTF8(value, "?")))
+	r.span.SetAttributes(attribute.String(key, r.of.own(value)))
 }
 
 // Number implements span.Recorder.

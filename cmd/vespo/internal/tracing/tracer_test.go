@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -99,6 +100,38 @@ func TestBegin(t *testing.T) {
 	s.EndAt(time.Now())
 	ended := <-tracer.queue
 	require.Len(t, ended.Attributes()[0].Value.AsString(), maxValueBytes)
+}
+
+// TestWaitingSpansHoldLittle records texts that are parts of larger ones, as those of a request are, and texts that are too long.
+func TestWaitingSpansHoldLittle(t *testing.T) {
+	const spans, large = 64, 1 << 20
+	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for name, record := range map[string]func(s *span.Span){
+		"a part":     func(s *span.Span) { s.Text("key", part("value")) },
+		"a long one": func(s *span.Span) { s.Text("key", strings.Repeat("x", large)) },
+		"a name":     func(s *span.Span) { s.Rename(part("GET")) },
+		"a child":    func(s *span.Span) { s.Child(span.Client, part("GET")).End() },
+		"a state":    func(*span.Span) {},
+	} {
+		tracer := open(t, slog.New(slog.DiscardHandler), "http://127.0.0.1:1")
+		before := heap()
+		for range spans {
+			s := tracer.Begin(http.Header{span.ParentField: {part(sampledParent)}, span.StateField: {part("a=b")}}, time.Now())
+			record(s)
+			s.End()
+		}
+		require.Less(t, heap(), before+spans*large/4, name)
+		require.GreaterOrEqual(t, tracer.Stats().Waiting, spans)
+		tracer.flushTime = 0
+		go tracer.Run()
+		require.NoError(t, tracer.Close(t.Context()))
+	}
 }
 
 func TestSampled(t *testing.T) {
