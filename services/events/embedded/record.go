@@ -113,6 +113,17 @@ func contentOf(tx *bbolt.Tx, r record) ([]byte, error) {
 	return bytes.Clone(value), nil
 }
 
+// due returns when an event without a lease is due. A clock may have been set back since the record was written.
+func (r *record) due(now time.Time) time.Time {
+	switch {
+	case r.NotBefore.After(now.Add(idleWait)), r.NotBefore.IsZero() && r.Accepted.After(now):
+		return now
+	case r.NotBefore.IsZero():
+		return r.Accepted
+	}
+	return r.NotBefore
+}
+
 // load fills the index from the file.
 func (s *Store) load() error {
 	bad := make(map[string]error)
@@ -131,11 +142,7 @@ func (s *Store) load() error {
 				bad[string(id)] = err
 				return nil
 			}
-			due := r.NotBefore
-			if due.After(time.Now().Add(idleWait)) { // a clock was set back
-				due = time.Now()
-			}
-			all = append(all, &entry{record: r, due: due, at: absent})
+			all = append(all, &entry{record: r, due: r.due(time.Now()), at: absent})
 			return nil
 		})
 	})
