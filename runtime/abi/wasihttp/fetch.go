@@ -134,7 +134,7 @@ func (f *fetch) Read(p []byte) (int, error) {
 			f.call.in.Await(time.Until(at), f.out.Ready())
 		}
 		if !isClosed(f.out.Ready()) {
-			f.close()
+			f.fail(&errorCode{kind: httptypes.ConnectionReadTimeout}) // the body that the guest still sends has failed, too
 			return 0, errTimeout
 		}
 	}
