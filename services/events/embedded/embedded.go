@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -121,23 +122,24 @@ func (s *Store) enterLocked() error {
 // Put implements events.Store.
 func (s *Store) Put(_ context.Context, e events.Event) error {
 	n := int64(len(e.Content))
-	r := record{ID: e.ID, Function: e.Function, Service: e.Service, Bytes: n, Accepted: time.Now(), Sum: sumOf(contents, e.ID, e.Content)}
+	r := record{Bytes: n, Accepted: time.Now(), Sum: sumOf(contents, e.ID, e.Content)}
+	r.ID, r.Function, r.Service = strings.Clone(e.ID), strings.Clone(e.Function), strings.Clone(e.Service) // they may be parts of a whole request
 	s.mu.Lock()
-	if s.known[e.ID] != nil {
+	if s.known[r.ID] != nil {
 		s.mu.Unlock()
 		return nil
 	}
 	err := s.enterLocked()
 	if err == nil {
 		defer s.using.Done()
-		err = s.reserve(e.Function, n)
+		err = s.reserve(r.Function, n)
 	}
 	if err != nil {
 		s.mu.Unlock()
 		return err
 	}
 	known := &entry{record: r, due: r.Accepted, at: absent}
-	s.known[e.ID] = known
+	s.known[r.ID] = known
 	s.mu.Unlock()
 	if s.file == nil {
 		known.content = e.Content

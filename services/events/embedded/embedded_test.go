@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +51,29 @@ func TestConformanceInMemory(t *testing.T) {
 			return s, s.Close
 		}
 	})
+}
+
+// TestEventsHoldNoMoreThanTheyCount stores events whose names are parts of larger texts, as those of requests are.
+func TestEventsHoldNoMoreThanTheyCount(t *testing.T) {
+	const stored, large = 64, 1 << 20
+	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for _, path := range []string{"", filepath.Join(t.TempDir(), "events.db")} {
+		s := open(t, path)
+		before := heap()
+		for i := range stored {
+			e := events.Event{ID: part(fmt.Sprint(i)), Function: part(fmt.Sprint("f", i)), Service: part("/f"), Content: []byte("a")}
+			require.NoError(t, s.Put(t.Context(), e))
+		}
+		require.Less(t, heap(), before+stored*large/4)
+		require.Equal(t, stored, s.Stats().Events)
+		require.NoError(t, s.Close())
+	}
 }
 
 // filled writes the file of a store with events of all kinds, and returns it.
