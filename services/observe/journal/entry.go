@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -99,27 +100,37 @@ func cut(text string) string {
 // item is an entry that has no number yet.
 type item struct {
 	Entry
-	isRequest bool
-	record    accesslog.Record // if isRequest
-	lost      int              // of a notice: entries that it is about
-	skipped   int              // of a notice: requests that it is about
+	lost    int // of a notice: entries that it is about
+	skipped int // of a notice: requests that it is about
 }
 
 // entry returns the entry of an item.
 func (i *item) entry(n uint64) Entry {
 	e := i.Entry
 	e.N = n
-	if i.isRequest {
-		rec := i.record
-		if rec.Err != nil {
-			reason := rec.Reason()
-			if cause := rec.Err.Error(); cause != reason {
-				e.Cause = cut(cause)
-			}
-			rec.Err = errors.New(reason)
-		}
-		e.Record = accesslog.AppendJSON(make([]byte, 0, usualRecordBytes), &rec)
+	return e
+}
+
+// requestEntry returns the entry of a request. It has texts of its own: those of the record can be parts of the whole request, and its error can
+// have much that the entry does not say.
+func requestEntry(service string, rec *accesslog.Record) Entry {
+	e := Entry{
+		Time:      rec.Ended(),
+		Level:     rec.Level(),
+		Source:    SourceRequest,
+		Service:   service,
+		RequestID: strings.Clone(rec.RequestID),
+		Failed:    rec.Failed,
 	}
+	own := *rec
+	if rec.Err != nil {
+		reason := rec.Reason()
+		if cause := rec.Err.Error(); cause != reason {
+			e.Cause = strings.Clone(cut(cause))
+		}
+		own.Err = errors.New(reason)
+	}
+	e.Record = accesslog.AppendJSON(make([]byte, 0, usualRecordBytes), &own)
 	return e
 }
 

@@ -3,6 +3,7 @@ package journal
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,28 +62,18 @@ func (r *rate) keep(second int64) bool {
 
 // addRequest adds a request, if its second has room for it. It reports whether Run has to be woken.
 func (b *inbox) addRequest(rec *accesslog.Record) bool {
-	now := rec.Ended()
 	r := &b.rates[0]
 	if rec.Failed {
 		r = &b.rates[1]
 	}
-	if !r.keep(now.Unix()) {
+	if !r.keep(rec.Ended().Unix()) {
 		return !b.dirty.Load() && b.dirty.CompareAndSwap(false, true)
 	}
+	e := requestEntry(b.name, rec)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i := b.newLocked(len(rec.URI) + len(rec.Host) + len(rec.UserAgent))
-	if i == nil {
-		return true
-	}
-	i.isRequest, i.record = true, *rec
-	i.Entry = Entry{
-		Time:      now,
-		Level:     rec.Level(),
-		Source:    SourceRequest,
-		Service:   b.name,
-		RequestID: rec.RequestID,
-		Failed:    rec.Failed,
+	if i := b.newLocked(cap(e.Record) + len(e.Cause)); i != nil {
+		i.Entry = e
 	}
 	return true
 }
@@ -90,7 +81,7 @@ func (b *inbox) addRequest(rec *accesslog.Record) bool {
 // add adds an entry.
 func (b *inbox) add(e Entry) {
 	e.Service = b.name
-	e.Text = cut(e.Text)
+	e.Text, e.RequestID = strings.Clone(cut(e.Text)), strings.Clone(e.RequestID)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if i := b.newLocked(len(e.Text)); i != nil {

@@ -1,12 +1,15 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -60,6 +63,33 @@ func TestAQuietServiceKeepsItsLog(t *testing.T) {
 	require.LessOrEqual(t, j.Stats().Bytes, int64(40<<10))
 	texts, _ := read(t, j, Filter{Service: only("/quiet")}, 10)
 	require.Equal(t, []string{"kept"}, texts)
+}
+
+// TestWaitingRequestsHoldNoMoreThanTheyCount adds requests whose texts are parts of larger ones, and whose errors have more than their texts.
+func TestWaitingRequestsHoldNoMoreThanTheyCount(t *testing.T) {
+	const waiting, large = 64, 1 << 20
+	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	j := opened(t, t.TempDir(), Config{})
+	before := heap()
+	for i := range waiting {
+		rec := requestOf("/a", part(fmt.Sprint(i)), i%2 == 0)
+		rec.URI, rec.Method = part("/x"), strings.Repeat("x", large)
+		if rec.Failed {
+			rec.Err = errors.New(strings.Repeat("x", large))
+		}
+		j.Of("/a")(rec)
+		j.add("/a", Entry{Time: time.Now(), Source: SourceGuest, RequestID: part(fmt.Sprint(i)), Text: part("line")})
+	}
+	require.Less(t, heap(), before+waiting*large/4)
+	j.drain(false)
+	texts, _ := read(t, j, Filter{}, 1e4)
+	require.Len(t, texts, 2*waiting)
 }
 
 func sizeOnDisk(t *testing.T, dir string) (n int64) {
