@@ -70,6 +70,9 @@ func Parse(text []byte, maxBodyBytes int64) (identifier string, _ *Answer, err e
 	if a.Body, err = base64.StdEncoding.DecodeString(*m.Body); err != nil { // skips line breaks
 		return identifier, nil, errors.New("body is not base64")
 	}
+	if cap(a.Body)-len(a.Body) > len(a.Body)/4 { // line breaks had room, too: what waits for the client is counted by its length
+		a.Body = bytes.Clone(a.Body)
+	}
 	if int64(len(a.Body)) > maxBodyBytes {
 		return identifier, nil, fmt.Errorf("body has %d bytes, at most %d are taken", len(a.Body), maxBodyBytes)
 	}

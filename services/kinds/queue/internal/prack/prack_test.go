@@ -92,6 +92,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestLineBreaksTakeNoMemory checks a short body among many line breaks: it is counted as what it is.
+func TestLineBreaksTakeNoMemory(t *testing.T) {
+	_, a, err := Parse([]byte(`{"identifier":"i","code":200,"body":"`+strings.Repeat(`\n`, 1<<20)+`SGVsbG8="}`), 100)
+	require.NoError(t, err)
+	require.Equal(t, "Hello", string(a.Body))
+	require.Less(t, cap(a.Body), 64)
+}
+
 func TestUnusableAnswers(t *testing.T) {
 	long := base64.StdEncoding.EncodeToString(make([]byte, 101))
 	for text, want := range map[string]string{
