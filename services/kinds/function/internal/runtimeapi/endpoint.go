@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -110,6 +111,7 @@ func (e *Endpoint) Stats() Stats {
 // the stream begins. If ctx ends first, the worker may continue, but its result is discarded.
 func (e *Endpoint) Invoke(ctx context.Context, in Input) (*Reply, error) {
 	in.TraceID = cmp.Or(in.TraceID, invocation.TraceID("", time.Now()))
+	in.RequestID, in.TraceID = strings.Clone(in.RequestID), strings.Clone(in.TraceID) // of requests, and kept after them
 	p := &pending{Input: in, id: cmp.Or(in.RequestID, invocation.NewID()), result: make(chan any, 1), taken: make(chan struct{})}
 	if e.closing.Err() != nil {
 		return nil, ErrClosed
