@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/patience"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -48,10 +49,15 @@ func (c *AddCmd) checkFirst(ctx context.Context, client *Client) error {
 		ContentType: "application/json",
 	})
 	var refused *Refusal
-	if err != nil && ctx.Err() != nil {
+	var silent *patience.SilentError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
 		return fmt.Errorf("%w; nothing was changed", context.Cause(ctx))
-	}
-	if errors.As(err, &refused) && slices.Contains(refused.Fields, fieldCheck) {
+	case errors.As(err, &silent):
+		return fmt.Errorf("%w; nothing was changed%s", silent, client.silentHint)
+	case errors.As(err, &refused) && slices.Contains(refused.Fields, fieldCheck):
 		return nil // an earlier version, which does not know the field
 	}
 	return err

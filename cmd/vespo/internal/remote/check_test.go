@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
@@ -39,4 +40,17 @@ func TestCheckBeforeTheBuild(t *testing.T) {
 		c.Server, c.dir, c.Module = server.URL, ".", "."
 		require.EqualError(t, c.Run(t.Context(), stdio.Streams{Out: io.Discard, Err: io.Discard}, &kong.Context{}), want)
 	}
+}
+
+// TestCheckOfASilentServer checks that a server which is silent before the build is known to have changed nothing.
+func TestCheckOfASilentServer(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	c := NewAddCmd(schema.Kinds{}, func(string) (Project, error) { return unbuilt{}, nil })
+	c.Server, c.dir, c.Module, c.Silence = server.URL, ".", ".", 100*time.Millisecond
+	err := c.Run(t.Context(), stdio.Streams{Out: io.Discard, Err: io.Discard}, &kong.Context{})
+	require.ErrorContains(t, err, " did not answer in 100ms; nothing was changed\ncheck that it is")
 }
