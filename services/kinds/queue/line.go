@@ -191,8 +191,8 @@ func (l *line) ring() {
 
 // add queues a job. The error is lease.ErrFull.
 func (l *line) add(depth int, t lease.Terms, j *job) (err error) {
-	now := time.Now()
 	l.mu.Lock()
+	now := time.Now() // after the wait for the lock: the queue's time does not go back
 	defer l.unlock(now)
 	return l.addLocked(now, depth, t, j)
 }
@@ -219,8 +219,8 @@ func (l *line) leave(j *job) {
 
 // take leases the next waiting job. It returns nil if there is none.
 func (l *line) take() *order {
-	now := time.Now()
 	l.mu.Lock()
+	now := time.Now()
 	defer l.unlock(now)
 	l.queue.Advance(now)
 	return l.takeLocked(now)
@@ -258,16 +258,16 @@ func (l *line) giveBack(ctx context.Context, o *order) {
 		}
 		return
 	}
-	now := time.Now()
 	l.mu.Lock()
+	now := time.Now()
 	defer l.unlock(now)
 	l.queue.GiveBack(now, o.leaseID)
 }
 
 // leased returns the job with this lease. It returns nil if there is none or the lease has ended.
 func (l *line) leased(leaseID string) *job {
-	now := time.Now()
 	l.mu.Lock()
+	now := time.Now()
 	defer l.unlock(now)
 	if e := l.queue.Find(now, leaseID); e != nil {
 		return e.Value.(*job)
@@ -278,8 +278,8 @@ func (l *line) leased(leaseID string) *job {
 // answer ends the job with this lease, whose client is waiting. It returns nil
 // if there is none or the lease has ended. Otherwise the job owns the reply.
 func (l *line) answer(leaseID string, r *reply) *job {
-	now := time.Now()
 	l.mu.Lock()
+	now := time.Now()
 	defer l.unlock(now)
 	e := l.queue.Answer(now, leaseID)
 	if e == nil {
