@@ -43,7 +43,7 @@ func ParseMatch(s string) (Match, error) {
 	if len(violations) > 0 {
 		return Match{}, &Error{Field: "match", Input: shorten(s), Violations: violations}
 	}
-	return m, nil
+	return Match{Name: strings.Clone(m.Name), Value: strings.Clone(m.Value)}, nil // the catalogue keeps it, and s may be a part of a request
 }
 
 func (m Match) check() (violations []string) {

@@ -1,6 +1,7 @@
 package routekey
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -98,4 +99,24 @@ func FuzzMatch(f *testing.F) {
 
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
+}
+
+// TestMatchesHoldNoMoreThanTheirText parses matches that are parts of larger texts, as those of requests are.
+func TestMatchesHoldNoMoreThanTheirText(t *testing.T) {
+	const matches, large = 64, 1 << 20
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	var kept []Match
+	for range matches {
+		m, err := ParseMatch((strings.Repeat(" ", large) + "X-Tenant: a")[large:])
+		require.NoError(t, err)
+		kept = append(kept, m)
+	}
+	require.Less(t, heap(), before+matches*large/4)
+	require.Equal(t, "X-Tenant: a", kept[0].String())
 }
