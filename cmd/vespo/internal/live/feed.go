@@ -85,7 +85,7 @@ func (f *Feed) Entries() []Entry {
 // Listen is an accesslog.Listener.
 func (f *Feed) Listen(rec *accesslog.Record) {
 	request := &Request{
-		ID:      rec.RequestID,
+		ID:      strings.Clone(rec.RequestID),
 		Method:  clean(rec.Method),
 		URI:     clean(rec.URI),
 		Status:  rec.Status,
@@ -141,12 +141,12 @@ func (f *Feed) changedLocked() {
 	f.changed = make(chan struct{})
 }
 
-// clean makes a text fit for an entry. Line ends and tabs stay.
+// clean makes a text fit for an entry, in memory of its own: it may be a part of a whole request or of a stack. Line ends and tabs stay.
 func clean(s string) string {
 	if len(s) > maxTextBytes {
 		s = s[:maxTextBytes] + "..."
 	}
-	return stdio.Printable(strings.TrimRight(s, "\r\n"), '\n', '\t')
+	return strings.Clone(stdio.Printable(strings.TrimRight(s, "\r\n"), '\n', '\t'))
 }
 
 // LogHandler returns a handler that adds the records of next to the feed, too. It drops the server's own records below

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,26 @@ func TestFeedPutsLogLinesToTheirRequests(t *testing.T) {
 
 	f.Listen(&accesslog.Record{RequestID: "2"})
 	require.Equal(t, []LogLine{{slog.LevelInfo, "of another"}}, f.Entries()[0].Log)
+}
+
+// TestEntriesHoldNoMoreThanTheyShow adds texts that are parts of larger ones, as those of requests are.
+func TestEntriesHoldNoMoreThanTheyShow(t *testing.T) {
+	const large = 1 << 20
+	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	f := NewFeed()
+	before := heap()
+	for range maxEntries {
+		err := errors.New("trap\n" + strings.Repeat("x", large))
+		f.Listen(&accesslog.Record{RequestID: part("1"), Method: part("GET"), URI: part("/"), Result: accesslog.Result{Err: err}})
+	}
+	require.Less(t, heap(), before+maxEntries*large/4)
+	require.Equal(t, "trap", f.Entries()[0].Request.Err)
 }
 
 func TestFeedIsBounded(t *testing.T) {
