@@ -2,6 +2,9 @@ package lambda
 
 import (
 	"errors"
+	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -90,4 +93,23 @@ func TestRunning(t *testing.T) {
 	_, err = c.begin("fn", &zero)
 	require.Error(t, err, "0 is none")
 	require.Equal(t, map[string]int{"other": 1}, c.counts)
+}
+
+// TestBookHoldsNoRequests asks for functions by names that are parts of larger texts, as those of requests are.
+func TestBookHoldsNoRequests(t *testing.T) {
+	const functions, large = 64, 1 << 20
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	b := newBook(func(string) registry.Record { return registry.Record{Kind: recordKind, Manifest: "{}"} })
+	before := heap()
+	for i := range functions {
+		name := fmt.Sprint(i)
+		b.get((strings.Repeat(" ", large-len(name)) + name)[large-len(name):])
+	}
+	require.Less(t, heap(), before+functions*large/4)
+	require.Len(t, b.decoded, functions)
 }

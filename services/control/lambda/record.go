@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -107,6 +108,6 @@ func (b *book) get(name string) record {
 		delete(b.decoded, name) // a name without a function must not take memory
 		return record{}
 	}
-	b.decoded[name] = decoded{manifest: stored.Manifest, record: own}
+	b.decoded[strings.Clone(name)] = decoded{manifest: stored.Manifest, record: own} // the name may be a part of a request
 	return own
 }
