@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -62,15 +63,14 @@ func show(ts *testscript.TestScript, resp *http.Response) {
 	fmt.Fprintln(ts.Stdout())
 }
 
-// stream is a request in progress: the guest has begun to read its body and waits for the rest.
+// stream is a request in progress: the service waits for the rest of its body.
 type stream struct {
 	conn net.Conn
 	from *bufio.Reader
 	rest string
 }
 
-// beginCommand implements "begin NAME ADDR PATH BODY". It waits for 100 Continue, which the
-// server sends when the guest reads the body, and then posts the first half of the body.
+// beginCommand implements "begin NAME ADDR PATH BODY". It sends a request with half of its body, and waits until the service at PATH serves it.
 func beginCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 || len(args[3]) < 2 {
 		ts.Fatalf("usage: begin NAME ADDR PATH BODY")
@@ -92,6 +92,21 @@ func beginCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = io.WriteString(conn, body[:len(body)/2])
 	ts.Check(err)
+	served := regexp.MustCompile(`(?m)^vespo_service_requests_in_flight\{service="` + regexp.QuoteMeta(path) + `"\} [1-9]`)
+	for end := time.Now().Add(hangTimeout); !served.MatchString(metricsOf(ts, address)); {
+		if time.Now().After(end) {
+			ts.Fatalf("the request is not served")
+		}
+	}
+}
+
+func metricsOf(ts *testscript.TestScript, address string) string {
+	resp, err := http.Get("http://" + address + "/services/metrics")
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	return string(text)
 }
 
 // finishCommand implements "finish NAME". It posts the other half and prints the response.
