@@ -258,15 +258,17 @@ func TestEvictedCodeIsLoadedOnceByTheNextRequests(t *testing.T) {
 func TestCloseStopsWhatRuns(t *testing.T) {
 	p := newFixture(t, 2).pool(t, false)
 	in, _ := acquire(t, p)
-	ended := make(chan engine.Kind)
+	ended, returned := make(chan engine.Kind), make(chan struct{})
 	go func() {
 		_, kind := run(in, spin, 0)
+		<-returned
 		p.Release(in, false)
 		ended <- kind
 	}()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	require.ErrorIs(t, p.Close(ctx), context.Canceled, "it does not wait longer than asked")
+	close(returned)
 	require.Equal(t, engine.Canceled, <-ended)
 	_, _, _, err := p.Acquire(context.Background(), soon())
 	require.ErrorIs(t, err, ErrClosed)
