@@ -165,6 +165,7 @@ var testPackages = []string{
 	"cmd/vespo/vespo-cluster/etcdtest",
 	"cmd/vespo/vespo-cluster/enginetest",
 	"cmd/vespo/vespo-cluster/proof",
+	"internal/heaptest",
 	"internal/lane/lanetest",
 	"internal/durable/crashfs",
 	"internal/durable/crashtest",

@@ -3,12 +3,13 @@ package cache
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/heaptest"
 )
 
 // TestMemoryIsBounded stores more than there is room for, in services of different appetite, with answers that are read meanwhile.
@@ -45,31 +46,24 @@ func TestMemoryIsBounded(t *testing.T) {
 	requireEmpty(t, s)
 }
 
-// TestCacheHammer uses one store from many goroutines. An answer must be that of its target, its variant and its version.
 // TestEntriesHoldNoMoreThanTheyCount stores answers whose texts are parts of larger ones, as those of requests and of guests are.
 func TestEntriesHoldNoMoreThanTheyCount(t *testing.T) {
 	s := NewStore(64 << 20)
 	c := s.Open("/a")
 	defer c.Close()
-	const entries, large = 64, 1 << 20
-	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	before := heap()
+	const entries = 64
+	before := heaptest.InUse()
 	for i := range entries {
-		q := ask(part(fmt.Sprint("/", i)), part("Accept: x"))
-		q.Key.Authority = part(q.Key.Authority)
-		_, why := fetch(t, c, q, "body", part("Cache-Control: max-age=60"), part("Vary: Accept"), part("X-Own: x"))
+		q := ask(heaptest.Part(fmt.Sprint("/", i)), heaptest.Part("Accept: x"))
+		q.Key.Authority = heaptest.Part(q.Key.Authority)
+		_, why := fetch(t, c, q, "body", heaptest.Part("Cache-Control: max-age=60"), heaptest.Part("Vary: Accept"), heaptest.Part("X-Own: x"))
 		require.Equal(t, WhyMiss, why)
 	}
-	require.Less(t, heap(), before+entries*large/4)
+	require.Less(t, heaptest.InUse(), before+entries*heaptest.Large/4)
 	require.Equal(t, entries, s.Stats().Entries)
 }
 
+// TestCacheHammer uses one store from many goroutines. An answer must be that of its target, its variant and its version.
 func TestCacheHammer(t *testing.T) {
 	s := NewStore(1 << 20)
 	var all sync.WaitGroup

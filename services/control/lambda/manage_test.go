@@ -3,12 +3,11 @@ package lambda
 import (
 	"errors"
 	"fmt"
-	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/heaptest"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 )
@@ -97,19 +96,12 @@ func TestRunning(t *testing.T) {
 
 // TestBookHoldsNoRequests asks for functions by names that are parts of larger texts, as those of requests are.
 func TestBookHoldsNoRequests(t *testing.T) {
-	const functions, large = 64, 1 << 20
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
+	const functions = 64
 	b := newBook(func(string) registry.Record { return registry.Record{Kind: recordKind, Manifest: "{}"} })
-	before := heap()
+	before := heaptest.InUse()
 	for i := range functions {
-		name := fmt.Sprint(i)
-		b.get((strings.Repeat(" ", large-len(name)) + name)[large-len(name):])
+		b.get(heaptest.Part(fmt.Sprint(i)))
 	}
-	require.Less(t, heap(), before+functions*large/4)
+	require.Less(t, heaptest.InUse(), before+functions*heaptest.Large/4)
 	require.Len(t, b.decoded, functions)
 }

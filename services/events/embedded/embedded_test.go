@@ -8,14 +8,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 
+	"github.com/vespo-dev/vespo/internal/heaptest"
 	"github.com/vespo-dev/vespo/services/events"
 	"github.com/vespo-dev/vespo/services/events/storetest"
 	"github.com/vespo-dev/vespo/services/internal/boltfile"
@@ -55,22 +54,15 @@ func TestConformanceInMemory(t *testing.T) {
 
 // TestEventsHoldNoMoreThanTheyCount stores events whose names are parts of larger texts, as those of requests are.
 func TestEventsHoldNoMoreThanTheyCount(t *testing.T) {
-	const stored, large = 64, 1 << 20
-	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
+	const stored = 64
 	for _, path := range []string{"", filepath.Join(t.TempDir(), "events.db")} {
 		s := open(t, path)
-		before := heap()
+		before := heaptest.InUse()
 		for i := range stored {
-			e := events.Event{ID: part(fmt.Sprint(i)), Function: part(fmt.Sprint("f", i)), Service: part("/f"), Content: []byte("a")}
+			e := events.Event{ID: heaptest.Part(fmt.Sprint(i)), Function: heaptest.Part(fmt.Sprint("f", i)), Service: heaptest.Part("/f"), Content: []byte("a")}
 			require.NoError(t, s.Put(t.Context(), e))
 		}
-		require.Less(t, heap(), before+stored*large/4)
+		require.Less(t, heaptest.InUse(), before+stored*heaptest.Large/4)
 		require.Equal(t, stored, s.Stats().Events)
 		require.NoError(t, s.Close())
 	}

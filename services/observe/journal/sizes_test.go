@@ -6,12 +6,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/heaptest"
 )
 
 // The model: of each service, the latest entries are there, in order and without a gap, within the sizes.
@@ -67,26 +68,19 @@ func TestAQuietServiceKeepsItsLog(t *testing.T) {
 
 // TestWaitingRequestsHoldNoMoreThanTheyCount adds requests whose texts are parts of larger ones, and whose errors have more than their texts.
 func TestWaitingRequestsHoldNoMoreThanTheyCount(t *testing.T) {
-	const waiting, large = 64, 1 << 20
-	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
+	const waiting = 64
 	j := opened(t, t.TempDir(), Config{})
-	before := heap()
+	before := heaptest.InUse()
 	for i := range waiting {
-		rec := requestOf("/a", part(fmt.Sprint(i)), i%2 == 0)
-		rec.URI, rec.Method = part("/x"), strings.Repeat("x", large)
+		rec := requestOf("/a", heaptest.Part(fmt.Sprint(i)), i%2 == 0)
+		rec.URI, rec.Method = heaptest.Part("/x"), strings.Repeat("x", heaptest.Large)
 		if rec.Failed {
-			rec.Err = errors.New(strings.Repeat("x", large))
+			rec.Err = errors.New(strings.Repeat("x", heaptest.Large))
 		}
 		j.Of("/a")(rec)
-		j.add("/a", Entry{Time: time.Now(), Source: SourceGuest, RequestID: part(fmt.Sprint(i)), Text: part("line")})
+		j.add("/a", Entry{Time: time.Now(), Source: SourceGuest, RequestID: heaptest.Part(fmt.Sprint(i)), Text: heaptest.Part("line")})
 	}
-	require.Less(t, heap(), before+waiting*large/4)
+	require.Less(t, heaptest.InUse(), before+waiting*heaptest.Large/4)
 	j.drain(false)
 	texts, _ := read(t, j, Filter{}, 1e4)
 	require.Len(t, texts, 2*waiting)

@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/heaptest"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
@@ -56,21 +56,13 @@ func TestFeedPutsLogLinesToTheirRequests(t *testing.T) {
 
 // TestEntriesHoldNoMoreThanTheyShow adds texts that are parts of larger ones, as those of requests are.
 func TestEntriesHoldNoMoreThanTheyShow(t *testing.T) {
-	const large = 1 << 20
-	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	f := NewFeed()
-	before := heap()
+	before := heaptest.InUse()
 	for range maxEntries {
-		err := errors.New("trap\n" + strings.Repeat("x", large))
-		f.Listen(&accesslog.Record{RequestID: part("1"), Method: part("GET"), URI: part("/"), Result: accesslog.Result{Err: err}})
+		err := errors.New("trap\n" + strings.Repeat("x", heaptest.Large))
+		f.Listen(&accesslog.Record{RequestID: heaptest.Part("1"), Method: heaptest.Part("GET"), URI: heaptest.Part("/"), Result: accesslog.Result{Err: err}})
 	}
-	require.Less(t, heap(), before+maxEntries*large/4)
+	require.Less(t, heaptest.InUse(), before+maxEntries*heaptest.Large/4)
 	require.Equal(t, "trap", f.Entries()[0].Request.Err)
 }
 

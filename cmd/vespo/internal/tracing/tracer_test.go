@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/heaptest"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/internal/span"
 	"github.com/vespo-dev/vespo/router"
@@ -104,29 +104,22 @@ func TestBegin(t *testing.T) {
 
 // TestWaitingSpansHoldLittle records texts that are parts of larger ones, as those of a request are, and texts that are too long.
 func TestWaitingSpansHoldLittle(t *testing.T) {
-	const spans, large = 64, 1 << 20
-	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
+	const spans = 64
 	for name, record := range map[string]func(s *span.Span){
-		"a part":     func(s *span.Span) { s.Text("key", part("value")) },
-		"a long one": func(s *span.Span) { s.Text("key", strings.Repeat("x", large)) },
-		"a name":     func(s *span.Span) { s.Rename(part("GET")) },
-		"a child":    func(s *span.Span) { s.Child(span.Client, part("GET")).End() },
+		"a part":     func(s *span.Span) { s.Text("key", heaptest.Part("value")) },
+		"a long one": func(s *span.Span) { s.Text("key", strings.Repeat("x", heaptest.Large)) },
+		"a name":     func(s *span.Span) { s.Rename(heaptest.Part("GET")) },
+		"a child":    func(s *span.Span) { s.Child(span.Client, heaptest.Part("GET")).End() },
 		"a state":    func(*span.Span) {},
 	} {
 		tracer := open(t, slog.New(slog.DiscardHandler), "http://127.0.0.1:1")
-		before := heap()
+		before := heaptest.InUse()
 		for range spans {
-			s := tracer.Begin(http.Header{span.ParentField: {part(sampledParent)}, span.StateField: {part("a=b")}}, time.Now())
+			s := tracer.Begin(http.Header{span.ParentField: {heaptest.Part(sampledParent)}, span.StateField: {heaptest.Part("a=b")}}, time.Now())
 			record(s)
 			s.End()
 		}
-		require.Less(t, heap(), before+spans*large/4, name)
+		require.Less(t, heaptest.InUse(), before+spans*heaptest.Large/4, name)
 		require.GreaterOrEqual(t, tracer.Stats().Waiting, spans)
 		tracer.flushTime = 0
 		go tracer.Run()

@@ -5,33 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/heaptest"
 )
 
 // TestAbandonedInvocationsHoldLittle abandons invocations whose texts are parts of larger ones, as those of requests are.
 func TestAbandonedInvocationsHoldLittle(t *testing.T) {
-	const left, large = 64, 1 << 20
-	part := func(text string) string { return (strings.Repeat(" ", large-len(text)) + text)[large-len(text):] }
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
+	const left = 64
 	e := New(Config{Name: "f", Log: slog.New(slog.DiscardHandler)})
 	defer e.Close()
 	gone := errors.New("the caller has left")
-	before := heap()
+	before := heaptest.InUse()
 	for i := range left {
 		ctx, leave := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			_, err := e.Invoke(ctx, Input{RequestID: part(fmt.Sprint(i)), TraceID: part("trace"), Timeout: time.Hour, Wait: time.Hour})
+			_, err := e.Invoke(ctx, Input{RequestID: heaptest.Part(fmt.Sprint(i)), TraceID: heaptest.Part("trace"), Timeout: time.Hour, Wait: time.Hour})
 			ended <- err
 		}()
 		p, _ := e.take(t.Context(), &conn{})
@@ -39,6 +32,6 @@ func TestAbandonedInvocationsHoldLittle(t *testing.T) {
 		leave(gone)
 		require.ErrorIs(t, <-ended, gone)
 	}
-	require.Less(t, heap(), before+left*large/4)
+	require.Less(t, heaptest.InUse(), before+left*heaptest.Large/4)
 	require.Len(t, e.abandoned, left)
 }
