@@ -89,12 +89,12 @@ func parse(line []byte) (e Entry, ok bool) {
 	return e, e.N > 0 && e.Source != "" && e.Service != ""
 }
 
-// cut returns a text of at most maxTextBytes, and a mark if it was longer.
+// cut returns a text of at most maxTextBytes, and a mark if it was longer, in memory of its own.
 func cut(text string) string {
 	if len(text) > maxTextBytes {
 		return text[:maxTextBytes] + "..."
 	}
-	return text
+	return strings.Clone(text)
 }
 
 // item is an entry that has no number yet.
@@ -126,7 +126,7 @@ func requestEntry(service string, rec *accesslog.Record) Entry {
 	if rec.Err != nil {
 		reason := rec.Reason()
 		if cause := rec.Err.Error(); cause != reason {
-			e.Cause = strings.Clone(cut(cause))
+			e.Cause = cut(cause)
 		}
 		own.Err = errors.New(reason)
 	}

@@ -81,7 +81,7 @@ func (b *inbox) addRequest(rec *accesslog.Record) bool {
 // add adds an entry.
 func (b *inbox) add(e Entry) {
 	e.Service = b.name
-	e.Text, e.RequestID = strings.Clone(cut(e.Text)), strings.Clone(e.RequestID)
+	e.Text, e.RequestID = cut(e.Text), strings.Clone(e.RequestID)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if i := b.newLocked(len(e.Text)); i != nil {
