@@ -67,7 +67,7 @@ func TestHostReads(t *testing.T) {
 }
 
 // TestHostAttachesToPendingWrite: the guest itself has read a part of a write, and passes the readable end on before it
-// takes the event of the write. The event stands, and the host gets only what is written after it.
+// takes the event of the write. The event stands, and the host gets later writes alone.
 func TestHostAttachesToPendingWrite(t *testing.T) {
 	tests := []struct {
 		name         string

@@ -14,7 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// uploaded is an abi.Outbound that records what is sent in its calls.
+// uploaded is an abi.Outbound that records the bodies of its calls.
 type uploaded struct {
 	sent   strings.Builder
 	ended  int

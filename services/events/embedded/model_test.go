@@ -193,7 +193,7 @@ func (m *model) check() {
 	require.Equal(m.t, []int{len(m.all), leased, size}, []int{got.Events, got.Leased, int(got.Bytes)})
 }
 
-// TestOrderAfterRestart: an event that was tried before comes before those that were put when it was due.
+// TestOrderAfterRestart: an event with an earlier try comes before later events.
 func TestOrderAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "events.db")
