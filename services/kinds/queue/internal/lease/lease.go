@@ -86,28 +86,39 @@ func (e *Entry) due() time.Time {
 // Queue holds the unfinished entries. The caller supplies the
 // time, which must not go back. It is not safe for concurrent use.
 type Queue struct {
-	ended   func(*Entry) // immutable
-	came    uint64       // number of the last entry
-	waiting line
+	ended   func(*Entry)      // immutable
+	came    uint64            // number of the last entry
+	waiting order             // next first
 	leased  map[string]*Entry // by LeaseID
-	due     schedule          // all entries
+	due     order             // all entries, by the time when they are due
 }
 
 // New returns an empty queue. ended is called once for each
 // entry, by the method that ends it. It must not call the queue.
 func New(ended func(*Entry)) *Queue {
-	return &Queue{ended: ended, leased: make(map[string]*Entry)}
+	return &Queue{
+		ended:  ended,
+		leased: make(map[string]*Entry),
+		waiting: order{
+			less:  func(a, b *Entry) bool { return a.number < b.number },
+			place: func(e *Entry) *int { return &e.place },
+		},
+		due: order{
+			less:  func(a, b *Entry) bool { return a.due().Before(b.due()) },
+			place: func(e *Entry) *int { return &e.index },
+		},
+	}
 }
 
 // Waiting returns the number of waiting entries.
-func (q *Queue) Waiting() int { return len(q.waiting) }
+func (q *Queue) Waiting() int { return q.waiting.Len() }
 
 // First returns the entry that is taken next, nil if none is waiting.
 func (q *Queue) First() *Entry {
-	if len(q.waiting) == 0 {
+	if q.waiting.Len() == 0 {
 		return nil
 	}
-	return q.waiting[0]
+	return q.waiting.entries[0]
 }
 
 // Leased returns the number of leased entries.
@@ -115,16 +126,16 @@ func (q *Queue) Leased() int { return len(q.leased) }
 
 // Next returns when Advance next has something to do. Zero means never.
 func (q *Queue) Next() time.Time {
-	if len(q.due) == 0 {
+	if q.due.Len() == 0 {
 		return time.Time{}
 	}
-	return q.due[0].due()
+	return q.due.entries[0].due()
 }
 
 // Add appends an entry. It returns ErrFull if depth entries are waiting.
 func (q *Queue) Add(now time.Time, depth int, t Terms, value any) (*Entry, error) {
 	q.Advance(now)
-	if len(q.waiting) >= depth {
+	if q.waiting.Len() >= depth {
 		return nil, ErrFull
 	}
 	q.came++
@@ -152,7 +163,7 @@ func (q *Queue) Restore(e Entry) *Entry {
 // Take leases the next entry. It returns nil if none is waiting. id must never have been used before.
 func (q *Queue) Take(now time.Time, id string) *Entry {
 	q.Advance(now)
-	if len(q.waiting) == 0 {
+	if q.waiting.Len() == 0 {
 		return nil
 	}
 	e := heap.Pop(&q.waiting).(*Entry)
@@ -205,8 +216,8 @@ func (q *Queue) Leave(e *Entry) {
 
 // Advance ends the leases and entries that are due. It reports whether entries returned to the waiting ones.
 func (q *Queue) Advance(now time.Time) (more bool) {
-	for len(q.due) > 0 && !q.due[0].due().After(now) {
-		e := q.due[0]
+	for q.due.Len() > 0 && !q.due.entries[0].due().After(now) {
+		e := q.due.entries[0]
 		if e.State == Leased && e.Redeliver && e.Deliveries < MaxDeliveries && e.Deadline.After(now) {
 			q.requeue(e)
 			more = true
@@ -236,58 +247,34 @@ func (q *Queue) end(e *Entry, s State) {
 	q.ended(e)
 }
 
-// line is a heap of entries in the order of their coming. It implements heap.Interface.
-type line []*Entry
+// order is a heap of entries. It implements heap.Interface.
+type order struct {
+	entries []*Entry
+	less    func(a, b *Entry) bool // immutable
+	place   func(*Entry) *int      // immutable; where an entry has its place in this order, -1 if absent
+}
 
-func (l line) Len() int           { return len(l) }
-func (l line) Less(i, j int) bool { return l[i].number < l[j].number }
+func (o *order) Len() int           { return len(o.entries) }
+func (o *order) Less(i, j int) bool { return o.less(o.entries[i], o.entries[j]) }
 
-func (l line) Swap(i, j int) {
-	l[i], l[j] = l[j], l[i]
-	l[i].place, l[j].place = i, j
+func (o *order) Swap(i, j int) {
+	o.entries[i], o.entries[j] = o.entries[j], o.entries[i]
+	*o.place(o.entries[i]), *o.place(o.entries[j]) = i, j
 }
 
 // Push implements heap.Interface.
-func (l *line) Push(x any) {
+func (o *order) Push(x any) {
 	e := x.(*Entry)
-	e.place = len(*l)
-	*l = append(*l, e)
+	*o.place(e) = len(o.entries)
+	o.entries = append(o.entries, e)
 }
 
 // Pop implements heap.Interface.
-func (l *line) Pop() any {
-	old := *l
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*l = old[:len(old)-1]
-	e.place = -1
-	return e
-}
-
-// schedule is a heap of entries ordered by due time. It implements heap.Interface.
-type schedule []*Entry
-
-func (s schedule) Len() int           { return len(s) }
-func (s schedule) Less(i, j int) bool { return s[i].due().Before(s[j].due()) }
-
-func (s schedule) Swap(i, j int) {
-	s[i], s[j] = s[j], s[i]
-	s[i].index, s[j].index = i, j
-}
-
-// Push implements heap.Interface.
-func (s *schedule) Push(x any) {
-	e := x.(*Entry)
-	e.index = len(*s)
-	*s = append(*s, e)
-}
-
-// Pop implements heap.Interface.
-func (s *schedule) Pop() any {
-	old := *s
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*s = old[:len(old)-1]
-	e.index = -1
+func (o *order) Pop() any {
+	last := len(o.entries) - 1
+	e := o.entries[last]
+	o.entries[last] = nil
+	o.entries = o.entries[:last]
+	*o.place(e) = -1
 	return e
 }

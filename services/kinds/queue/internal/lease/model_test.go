@@ -207,7 +207,7 @@ func (m *model) check() {
 	require.Equal(m.t, over, m.ended, "each entry ends once")
 	require.Equal(m.t, len(waiting), m.q.Waiting())
 	require.Equal(m.t, len(open)-len(waiting), m.q.Leased())
-	require.Len(m.t, m.q.due, len(open))
+	require.Len(m.t, m.q.due.entries, len(open))
 	if len(waiting) > 0 {
 		m.same(waiting[0], m.q.First())
 	} else {
